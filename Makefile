@@ -1,0 +1,39 @@
+# l4mesh: `make demo` shows a mesh, `make test` proves it. Each target is a tool call; see docs/testing.md.
+PY = .venv/bin/python
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 18
+
+demo: .venv/.demo    ## watch a mesh of 12 virtual boards for a minute; writes build/demo/report.json
+	$(PY) -m l4tools.demo
+
+test: .venv/.test    ## all tests
+	$(PY) -m pytest -n 2 --dist worksteal
+
+lint: .venv/.test    ## ruff, floors, house rules
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && $(PY) -m pytest -q tests/host/test_layers.py
+
+bench: .venv/.test   ## measure; writes build/bench.json
+	$(PY) -m l4tools.bench
+
+bench-deps:      ## Debian packages that bench needs (root)
+	apt-get install -y --no-install-recommends gcc libc6-dev valgrind mosquitto
+
+soak: .venv/.test    ## the long tests at full length
+	L4_SOAK=1 $(PY) -m pytest -n 2 tests
+
+size: .venv/.demo    ## .mpy bytes a file, against the budget
+	$(PY) -m l4tools.image --sizes
+
+deps: .venv/.demo    ## umqtt and aioble for the unix port by mip (skipped when CI is set)
+	@test -n "$$CI" || .venv/bin/micropython -m mip install umqtt.simple aioble
+
+clean:           ## remove build/ and .venv/
+	rm -rf build .venv
+
+.venv/.demo: pyproject.toml
+	python3 -m venv .venv && .venv/bin/pip install -q --disable-pip-version-check -e . && touch $@
+
+.venv/.test: .venv/.demo
+	.venv/bin/pip install -q --disable-pip-version-check -e ".[test]" && touch $@
+
+.PHONY: help demo test lint bench bench-deps soak size deps clean

@@ -1,0 +1,2 @@
+# floor 8: effects
+# What touches the outside: sockets, files, radio, clock, entropy.
