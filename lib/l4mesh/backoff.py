@@ -1,6 +1,6 @@
 # floor 2: values
 # Growing, jittered waits between attempts. RAM: three small ints.
-"""Backoff: base, 2 base, 4 base .. up to the cap, each +-25 % so that nodes do not march in step."""
+"""Backoff: base, 2 base, 4 base .. to the cap, each +-25 % so that nodes do not march in step."""
 
 
 class Backoff:

@@ -1,0 +1,43 @@
+# floor 4: tables
+# The settings of a node, one attribute a key. RAM: 0.7 KiB; the checks can be unloaded.
+"""Config(dict) takes a flat dict, as json.load gives it. A missing key has its default; an unknown
+key, a wrong type, a value out of range or two values that contradict each other raise BadConfig:
+one sentence that names the key and what is allowed. Keys and seeds are no config: they live in the
+store.
+
+    name network            text for people; network id, 8 hex digits ("" until provisioned)
+    port group group_port   mesh UDP port; the LAN's multicast group and port
+    upstream mqtt           [[tier, "ip:port"], ..]; "ip:port" of the upstream's MQTT, or ""
+    wifi metered            [[name, password], ..] in order of liking; true: traffic costs money
+    mode relay              auto or the user's own word; never: answer within the quota only
+    cache p2p               slots of the look-up cache; neighbours asked outside the own LAN
+    hello_min_s hello_max_s lifetime_min       hello timer; how long a record lives
+    battery_pin battery_divider led_pin        ADC pin, null = mains; its divider; LED pin or null
+    interval_s queue_segments volatile         sensors; flash for readings, 4 KiB each; true: RAM only
+    rise_* fall_* critical_* largest_block_kib judge_s window_s confirm jitter_s demand_*
+                            when modes change (modes.py)
+    quota_per_s             look-ups answered for others before full relay
+    log_level               0 silent, 1 errors, 2 changes, 3 everything
+"""
+
+from .endpoint import parse_endpoint
+
+
+class BadConfig(ValueError):
+    pass
+
+
+class Config:
+    def __init__(self, given=None):
+        # Imported here: table and checks are 3 KiB of code that only the start needs.
+        from .config_check import checked
+
+        try:
+            for key, value in checked({} if given is None else given):
+                setattr(self, key, value)
+        except ValueError as e:
+            raise BadConfig(str(e))
+
+    def tiers(self):
+        """`upstream` as [(tier, 6-byte endpoint)]."""
+        return [(t, parse_endpoint(text)) for t, text in self.upstream]
