@@ -4,7 +4,7 @@
 
 Points are extended (x, y, z, t = x*y/z); `combine` computes s*B + k*A in one pass of doublings:
 k in signed windows of 5 bits (`windows`, `multiples`), s as a signed comb over the last 51 of
-them (ed25519_table.py). Generators yield None after each small piece of work, 1/25 to 1/100 of
+them (ed25519_table.py). Generators yield None after each small piece of work, at most 1/25 of
 a verification. `% P` beats folding by 19 here: 1/6 slower on a PC, but 2.5 times less garbage.
 Errors: none; `negated` and `multiples` return None for what is no point of a large order.
 """
