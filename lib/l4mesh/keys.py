@@ -31,38 +31,38 @@ def hkdf(key, info, salt=_SALT):
     return hmac_sha256(hmac_sha256(salt, key), bytes(info) + b"\x01")
 
 
-def _sized(data, n, what):
+def _sized(data, n):
     if len(data) != n:
-        raise ValueError("%s has %d bytes; pass all %d" % (what, len(data), n))
+        raise ValueError("this key or id has %d bytes; pass one of %d" % (len(data), n))
     return bytes(data)
 
 
 def node_id(pub):
     """The 16-byte id of the node with this public key."""
-    return hashlib.sha256(b"l4-id-v1" + _sized(pub, 32, "the public key")).digest()[:16]
+    return hashlib.sha256(b"l4-id-v1" + _sized(pub, 32)).digest()[:16]
 
 
 def network_id(owner_pub):
     """The 4-byte id of the network that this public key owns."""
-    return hashlib.sha256(b"l4-net-v1" + _sized(owner_pub, 32, "the owner key")).digest()[:4]
+    return hashlib.sha256(b"l4-net-v1" + _sized(owner_pub, 32)).digest()[:4]
 
 
 def node_key(master, id16):
     """The key between the node `id16` and its upstream."""
-    return hkdf(_sized(master, 32, "the master key"), b"l4-node-v1" + _sized(id16, 16, "the id"))
+    return hkdf(_sized(master, 32), b"l4-node-v1" + _sized(id16, 16))
 
 
 def mac_key(key):
     """The tag key of a group key or node key."""
-    return hkdf(_sized(key, 32, "the key"), b"l4-mac-v1")
+    return hkdf(_sized(key, 32), b"l4-mac-v1")
 
 
 def seal_key(node_key):
     """The key that seals payloads under a node key."""
-    return hkdf(_sized(node_key, 32, "the node key"), b"l4-seal-v1")
+    return hkdf(_sized(node_key, 32), b"l4-seal-v1")
 
 
 def mqtt_password(node_key):
     """The node's MQTT password: a str of 32 hex digits."""
-    key = hkdf(_sized(node_key, 32, "the node key"), b"l4-mqtt-v1")
+    key = hkdf(_sized(node_key, 32), b"l4-mqtt-v1")
     return binascii.hexlify(key[:16]).decode()

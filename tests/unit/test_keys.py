@@ -110,6 +110,6 @@ def test_wrong_lengths_are_misuse():
         try:
             call()
         except ValueError as e:
-            assert "bytes; pass all" in str(e)
+            assert "bytes; pass one of" in str(e)
         else:
             raise AssertionError(i)
