@@ -1,0 +1,191 @@
+# floor 5: machines
+# Every datagram passes here first: form, limits, replay, tag. RAM: none but its fields.
+"""The order of checks of docs/protocol.md 2, cheapest first; nothing is kept of what fails.
+
+`check(buf, n, addr, now)` returns the sender's slot in the peer table, or -1 (counted). After 0 or
+more: `off` and `end` bound the payload (after a cookie), `kind` is the type, `linked` says it was
+tagged with the node key, `ahead` that its epoch is above the one known (HELLO, ANSWER and COOKIE
+only), `stale` that it is below (a tier's JOIN only). After -1, `dare` >= 0 is the slot of a sender
+that has to prove its address before this counter is believed.
+"""
+
+from .compat import const
+from .counters import (
+    C_BAD_DST,
+    C_BAD_LEN,
+    C_BAD_NET,
+    C_BAD_PARSE,
+    C_BAD_TAG,
+    C_BAD_VERSION,
+    C_COOKIE_BAD,
+    C_EPOCH_AHEAD,
+    C_EPOCH_OLD,
+    C_LIMITED,
+    C_NO_KEY,
+    C_REPLAY,
+    C_RX,
+)
+from .peers import P_PROVEN
+from .wire import (
+    COOKIE_LEN,
+    F_COOKIE,
+    F_LINK,
+    F_SEALED,
+    HEAD,
+    MAX_FRAME,
+    MIN_FRAME,
+    T_ANSWER,
+    T_BYE,
+    T_COOKIE,
+    T_HELLO,
+    T_JOIN,
+    TAG,
+    VERSION,
+    min_payload,
+    u16,
+    u30,
+)
+
+_KNOWN_FLAGS = const(7)
+
+
+class Gate:
+    def __init__(self, me, net, peers, keys, limits, cookies, counters):
+        self._me = me[:8]
+        self._n0 = u16(net, 0)
+        self._n1 = u16(net, 2)
+        self._d0 = u16(me, 0)
+        self._d1 = u16(me, 2)
+        self._peers = peers
+        self._keys = keys
+        self._limits = limits
+        self._cookies = cookies
+        self._count = counters
+        self.kind = 0
+        self.off = 0
+        self.end = 0
+        self.linked = False
+        self.sealed = False
+        self.ahead = False
+        self.stale = False
+        self.dare = -1
+
+    def _form(self, buf, n):
+        """Counter of what is wrong with the header, or -1."""
+        if n < MIN_FRAME or n > MAX_FRAME:
+            return C_BAD_LEN
+        if buf[0] != VERSION:
+            return C_BAD_VERSION
+        kind = buf[1]
+        f = buf[2]
+        least = min_payload(kind)
+        if least < 0 or f & ~_KNOWN_FLAGS or f & (F_LINK | F_SEALED) == F_SEALED:
+            return C_BAD_PARSE
+        if f & F_COOKIE:
+            least += COOKIE_LEN
+        if n < HEAD + least + TAG:
+            return C_BAD_LEN
+        if u16(buf, 4) != self._n0 or u16(buf, 6) != self._n1:
+            return C_BAD_NET
+        d = u16(buf, 16)
+        e = u16(buf, 18)
+        if d == 0xFFFF and e == 0xFFFF:
+            if kind != T_HELLO and kind != T_BYE:
+                return C_BAD_DST
+        elif (d != self._d0 or e != self._d1) and (d or e):
+            return C_BAD_DST
+        return -1
+
+    def check(self, buf, n: int, addr: bytes, now: int) -> int:
+        count = self._count
+        self.dare = -1
+        bad = self._form(buf, n)
+        epoch = u30(buf, 20) if bad < 0 else 0
+        counter = u30(buf, 24) if bad < 0 else 0
+        if bad < 0 and (epoch < 0 or counter <= 0):
+            bad = C_BAD_PARSE
+        if bad >= 0:
+            count.inc(bad)
+            return -1
+        count.inc(C_RX)
+        sid = bytes(buf[8:16])
+        if sid == self._me:  # our own multicast, or an echo
+            return -1
+        peers = self._peers
+        slot = peers.find(sid)
+        self.kind = buf[1]
+        f = buf[2]
+        self.linked = linked = f & F_LINK != 0
+        self.sealed = f & F_SEALED != 0
+        self.ahead = self.stale = False
+        jump = False
+        known = False
+        if slot >= 0:
+            mine = peers.get30(slot, 18)
+            if epoch == mine:
+                if not peers.fresh(slot, counter):
+                    count.inc(C_REPLAY)
+                    return -1
+                jump = peers.jump(slot, counter)
+                known = not jump and peers.addr_is(slot, addr)
+            elif not self._other_epoch(epoch > mine):
+                return -1
+        if not self._limits.allow(addr, known, now):
+            count.inc(C_LIMITED)
+            return -1
+        mac = self._keys.link(sid) if linked else self._keys.group(buf[3])
+        if mac is None:
+            count.inc(C_NO_KEY)
+            return -1
+        end = n - TAG
+        if not mac.good(memoryview(buf)[:end], buf, end):
+            count.inc(C_BAD_TAG)
+            return -1
+        self.off = HEAD + COOKIE_LEN if f & F_COOKIE else HEAD
+        self.end = end
+        return self._admit(slot, sid, buf, addr, epoch, counter, jump, now)
+
+    def _other_epoch(self, above):
+        if above:
+            self.ahead = not self.linked
+            if self.linked or self.kind in (T_HELLO, T_ANSWER, T_COOKIE):
+                return True
+            self._count.inc(C_EPOCH_AHEAD)
+            return False
+        self.stale = True
+        if self.linked and self.kind == T_JOIN:
+            return True
+        self._count.inc(C_EPOCH_OLD)
+        return False
+
+    def _admit(self, slot, sid, buf, addr, epoch, counter, jump, now):
+        """The tag was good: move the window, make a slot for a newcomer."""
+        peers = self._peers
+        if slot < 0:
+            slot = peers.add(sid, addr, epoch, counter, now)
+            return slot
+        if jump:
+            if not (buf[2] & F_COOKIE and self._cookies.good(addr, sid, buf, HEAD)):
+                self.dare = slot
+                return -1
+            peers.restart(slot, epoch, counter)
+        elif self.linked and not self.stale and epoch != peers.get30(slot, 18):
+            # The node key is held by the node and its upstream only: nobody else can move this.
+            peers.restart(slot, epoch, counter)
+        elif not self.ahead and not self.stale:
+            peers.seen(slot, counter)
+        return slot
+
+    def proven(self, slot: int, buf, addr: bytes) -> bool:
+        """Has the sender of this frame shown that it receives at `addr`?"""
+        peers = self._peers
+        if peers.flags(slot) & P_PROVEN and peers.addr_is(slot, addr):
+            return True
+        if not buf[2] & F_COOKIE:
+            return False
+        if not self._cookies.good(addr, bytes(buf[8:16]), buf, HEAD):
+            self._count.inc(C_COOKIE_BAD)
+            return False
+        peers.set_flag(slot, P_PROVEN)
+        peers.set_addr(slot, addr)
+        return True

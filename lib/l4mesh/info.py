@@ -1,0 +1,97 @@
+# floor 6: pipeline
+# Status for people, as JSON in parts. RAM: loaded at the first question only.
+"""INFO: one JSON document in parts of at most three times the request (docs/protocol.md 4)."""
+
+import json
+
+from .compat import const
+from .endpoint import format_endpoint, id_text
+from .peers import O_BATTERY, O_MODE, O_RTT, P_LAN, P_REMOTE, P_SIGNED, P_TIER
+from .wire import HEAD, MAX_PAYLOAD, MODE_NAMES, T_INFO, TAG
+
+_STATUS = const(1)
+_WHY = const(2)
+_NEIGHBOURS = const(3)
+_COUNTERS = const(4)
+_PART_HEAD = const(7)
+
+
+class Info:
+    def __init__(self, node):
+        self._node = node
+
+    def document(self, topic: int, now: int):
+        """The answer to a topic as a dict or list; None for a topic that does not exist."""
+        if topic == _STATUS:
+            return self._status(now)
+        if topic == _WHY:
+            return self._node.modes.why(now)
+        if topic == _NEIGHBOURS:
+            return self._neighbours(now)
+        if topic == _COUNTERS:
+            return dict(self._node.counters.items())
+        return None
+
+    def _status(self, now):
+        n = self._node
+        m = n.member
+        d = {
+            "id": id_text(n.id),
+            "name": n.cfg.name,
+            "mode": MODE_NAMES[n.serve.mode],
+            "joined": m.joined,
+            "tier": m.tier.level if m.tier is not None else 0,
+            "upstream": [[t.level, t.up and t.heard, t.rtt] for t in n.tiers.list],
+            "epoch": n.tx.epoch,
+            "minutes": n.minutes.minute,
+            "cache": [len(n.routes), n.routes.slots],
+            "neighbours": sum(1 for i in range(n.peers.slots) if n.peers.flags(i) & P_LAN),
+        }
+        if n.queue is not None:
+            d["queue"] = n.queue.pending
+            d["dropped"] = n.queue.dropped
+            d["sync"] = n.sync.why()
+        if n.uplink is not None:
+            d["mqtt"] = n.uplink.why()
+        return d
+
+    def _neighbours(self, now):
+        p = self._node.peers
+        out = []
+        for i in range(p.slots):
+            f = p.flags(i)
+            if f & (P_LAN | P_REMOTE | P_TIER):
+                path = "lan" if f & P_LAN else ("tier" if f & P_TIER else "p2p")
+                out.append(
+                    [
+                        id_text(p.short_id(i)),
+                        format_endpoint(p.addr(i)),
+                        path,
+                        MODE_NAMES[p.get(i, O_MODE) % 4],
+                        p.get(i, O_BATTERY),
+                        p.age(i, now) // 1000,
+                        p.get16(i, O_RTT),
+                        1 if f & P_SIGNED else 0,
+                    ]
+                )
+        return out
+
+    def answer(self, peer, buf, off, end, addr, linked, now):
+        doc = self.document(buf[off + 4], now)
+        if doc is None:
+            return
+        text = json.dumps(doc).encode()
+        asked = HEAD + (end - off) + TAG
+        room = min(MAX_PAYLOAD, 3 * asked - HEAD - TAG) - _PART_HEAD
+        part = buf[off + 5]
+        parts = (len(text) + room - 1) // room
+        if part >= parts or parts > 255:
+            return
+        piece = text[part * room : (part + 1) * room]
+        tx = self._node.tx
+        o = tx.begin(T_INFO, peer, link=linked)
+        b = tx.buf
+        b[o : o + 6] = buf[off : off + 6]
+        b[o + 6] = parts
+        b[o + _PART_HEAD : o + _PART_HEAD + len(piece)] = piece
+        tx.send(o + _PART_HEAD + len(piece), addr)

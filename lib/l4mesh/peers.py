@@ -1,0 +1,219 @@
+# floor 4: tables
+# Who was heard: one slab of fixed slots, replay windows included. RAM: 64 B a slot and its index.
+"""Peer table. A slot (64 B) holds what is known of one sender:
+
+ 0 short id 8 | 8 endpoint 6 | 14 flags | 15 mode | 16 battery | 17 load | 18 epoch 4 | 22 top counter 4
+26 window 8 (bit k of byte k/8: counter top-k was seen) | 34 last heard 4 (tick) | 38 interval 2 (s)
+40 round trip 2 (0.1 ms, 0 unknown) | 42 asked | 43 hits | 44 record hash 8 | 52 cookie 8 | 60 missed 1
+
+A slot is addressed by its number; machines read and write it by the methods and offsets below.
+"""
+
+from . import ticks
+from .compat import const
+from .wire import put16, put30, u16, u30
+
+SLOT = const(64)
+O_ADDR = const(8)
+O_FLAGS = const(14)
+O_MODE = const(15)
+O_BATTERY = const(16)
+O_LOAD = const(17)
+O_EPOCH = const(18)
+O_TOP = const(22)
+O_WINDOW = const(26)
+O_HEARD = const(34)
+O_INTERVAL = const(38)
+O_RTT = const(40)
+O_ASKED = const(42)
+O_HITS = const(43)
+O_HASH = const(44)
+O_COOKIE = const(52)
+
+P_PROVEN = const(1)  # its address was proven by a cookie
+P_LAN = const(2)  # heard by hello on this LAN
+P_TIER = const(4)  # an upstream tier: never evicted
+P_SIGNED = const(8)  # its signed record was checked
+P_COOKIE = const(16)  # it gave us a cookie
+P_REMOTE = const(32)  # an L4 peer beyond this LAN that answered us
+P_FETCHED = const(64)  # its record came and waits for its signature check
+_USED = const(128)
+
+JUMP = const(65536)
+_MISSES = const(3)
+
+
+class Peers:
+    def __init__(self, slots: int = 50, spare: int = 8):
+        self.slots = slots
+        self.buf = bytearray(slots * SLOT)
+        self._spare = spare
+        self._index = {i: i for i in range(slots)}
+        self._index.clear()
+
+    def __len__(self):
+        return len(self._index)
+
+    def find(self, short_id: bytes) -> int:
+        return self._index.get(short_id, -1)
+
+    def short_id(self, i: int) -> bytes:
+        return bytes(self.buf[i * SLOT : i * SLOT + 8])
+
+    def addr(self, i: int) -> bytes:
+        o = i * SLOT + O_ADDR
+        return bytes(self.buf[o : o + 6])
+
+    def addr_is(self, i: int, addr: bytes) -> bool:
+        b = self.buf
+        o = i * SLOT + O_ADDR
+        for k in range(6):
+            if b[o + k] != addr[k]:
+                return False
+        return True
+
+    def set_addr(self, i: int, addr: bytes) -> None:
+        o = i * SLOT + O_ADDR
+        self.buf[o : o + 6] = addr
+
+    def flags(self, i: int) -> int:
+        return self.buf[i * SLOT + O_FLAGS]
+
+    def set_flag(self, i: int, f: int, on: bool = True) -> None:
+        o = i * SLOT + O_FLAGS
+        if on:
+            self.buf[o] |= f
+        else:
+            self.buf[o] &= ~f & 255
+
+    def get(self, i: int, o: int) -> int:
+        return self.buf[i * SLOT + o]
+
+    def get16(self, i: int, o: int) -> int:
+        return u16(self.buf, i * SLOT + o)
+
+    def get30(self, i: int, o: int) -> int:
+        return u30(self.buf, i * SLOT + o)
+
+    def set(self, i: int, o: int, v: int) -> None:
+        self.buf[i * SLOT + o] = v
+
+    def set16(self, i: int, o: int, v: int) -> None:
+        put16(self.buf, i * SLOT + o, v if v < 65535 else 65535)
+
+    def set30(self, i: int, o: int, v: int) -> None:
+        put30(self.buf, i * SLOT + o, v)
+
+    def heard(self, i: int, now: int) -> None:
+        put30(self.buf, i * SLOT + O_HEARD, now)
+
+    def age(self, i: int, now: int) -> int:
+        """Milliseconds since this peer was heard (right for 6.2 days)."""
+        return ticks.diff(now, u30(self.buf, i * SLOT + O_HEARD))
+
+    def gone(self, i: int, now: int) -> bool:
+        """Three announced intervals were missed (10 s at least)."""
+        lim = self.get16(i, O_INTERVAL) * 1000 * _MISSES
+        return self.age(i, now) > (lim if lim > 10000 else 10000)
+
+    def used(self, i: int) -> bool:
+        return self.buf[i * SLOT + O_FLAGS] != 0
+
+    def add(self, short_id: bytes, addr: bytes, epoch: int, counter: int, now: int) -> int:
+        """A slot for a sender not known yet; -1 when the table is full of better ones."""
+        i = self._room(now)
+        if i < 0:
+            return -1
+        o = i * SLOT
+        b = self.buf
+        b[o : o + SLOT] = bytes(SLOT)
+        b[o : o + 8] = short_id
+        b[o + O_ADDR : o + O_ADDR + 6] = addr
+        b[o + O_FLAGS] = _USED
+        self._index[short_id] = i
+        self.restart(i, epoch, counter)
+        self.heard(i, now)
+        self.set16(i, O_INTERVAL, 60)
+        return i
+
+    def drop(self, i: int) -> None:
+        sid = self.short_id(i)
+        if self._index.get(sid, -1) == i:
+            del self._index[sid]
+        o = i * SLOT
+        self.buf[o : o + SLOT] = bytes(SLOT)
+
+    def _room(self, now):
+        # Unproven ones share `spare` slots: a flood of new names displaces itself only.
+        worst = -1
+        oldest = -1
+        unproven = 0
+        free = -1
+        gone = -1
+        for i in range(self.slots):
+            f = self.flags(i)
+            if not f:
+                free = i
+            elif not f & (P_PROVEN | P_TIER | P_SIGNED):
+                unproven += 1
+                a = self.age(i, now)
+                if a > oldest:
+                    oldest = a
+                    worst = i
+            elif not f & P_TIER and self.gone(i, now):
+                gone = i
+        if free >= 0 and unproven < self._spare:
+            return free
+        i = worst if unproven >= self._spare or gone < 0 else gone
+        if i >= 0:
+            self.drop(i)
+        return i
+
+    # Replay (RFC 4303 section 3.4.3, 64 entries): check first, move only after the tag passed.
+
+    def restart(self, i: int, epoch: int, counter: int) -> None:
+        """Begin a window: everything up to `counter` counts as seen."""
+        o = i * SLOT
+        put30(self.buf, o + O_EPOCH, epoch)
+        put30(self.buf, o + O_TOP, counter)
+        for k in range(O_WINDOW, O_WINDOW + 8):
+            self.buf[o + k] = 255
+
+    def fresh(self, i: int, counter: int) -> bool:
+        """Could this counter be new? (in the window and not seen, or ahead)"""
+        o = i * SLOT
+        d = u30(self.buf, o + O_TOP) - counter
+        if d < 0:
+            return True
+        if d > 63:
+            return False
+        return not self.buf[o + O_WINDOW + (d >> 3)] & (1 << (d & 7))
+
+    def jump(self, i: int, counter: int) -> bool:
+        """More than 2**16 ahead: only with a cookie."""
+        return counter - u30(self.buf, i * SLOT + O_TOP) > JUMP
+
+    def seen(self, i: int, counter: int) -> None:
+        b = self.buf
+        w = i * SLOT + O_WINDOW
+        d = counter - u30(b, i * SLOT + O_TOP)
+        if d <= 0:
+            d = -d
+            b[w + (d >> 3)] |= 1 << (d & 7)
+            return
+        put30(b, i * SLOT + O_TOP, counter)
+        if d == 1:  # the usual case: one shift through the eight bytes
+            c = 1
+            for k in range(w, w + 8):
+                v = (b[k] << 1) | c
+                b[k] = v & 255
+                c = v >> 8
+            return
+        for k in range(63, -1, -1):
+            s = k - d
+            on = s >= 0 and b[w + (s >> 3)] & (1 << (s & 7))
+            if on:
+                b[w + (k >> 3)] |= 1 << (k & 7)
+            else:
+                b[w + (k >> 3)] &= ~(1 << (k & 7)) & 255
+        b[w] |= 1

@@ -1,0 +1,303 @@
+# floor 6: pipeline
+# The look-up pipeline of the asking side (design: own, LAN, peer to peer, L3, L2, L1). RAM: 120 B a look-up.
+"""`ask(target, now)` starts a look-up or joins one under way; its result is an event
+
+    (EV_ANSWER, target id, status, source, ms, record or None, hops or None)
+
+status: wire.FOUND, UNKNOWN (the authority says no), UNAVAILABLE (nobody there to ask) or FAILED (somebody
+was there, no word by the deadline). source: index into SOURCES. Each step has its own deadline; a silent
+tier is tried twice, then the next one up; an answer is learnt on the way.
+"""
+
+from . import ticks
+from .chooser import choose, note
+from .compat import const
+from .counters import (
+    C_BAD_RECORD,
+    C_COALESCED,
+    C_LOOKUP_FAILED,
+    C_LOOKUP_L1,
+    C_LOOKUP_L2,
+    C_LOOKUP_L3,
+    C_LOOKUP_LAN,
+    C_LOOKUP_OWN,
+    C_LOOKUP_P2P,
+    C_LOOKUP_UNAVAILABLE,
+    C_LOOKUP_UNKNOWN,
+    C_UPSTREAM_TX,
+)
+from .events import EV_ANSWER
+from .peers import O_RTT, P_LAN, P_REMOTE
+from .record import SIZE, check_form, id_of
+from .wire import (
+    ANSWER_LEN,
+    FAILED,
+    FOUND,
+    QUERY_LEN,
+    T_QUERY,
+    UNAVAILABLE,
+    UNKNOWN,
+    put30,
+    u16,
+    u30,
+)
+
+SOURCES = ("", "l1", "l2", "l3", "p2p", "lan", "own")
+_COUNTED = (
+    C_LOOKUP_FAILED, C_LOOKUP_L1, C_LOOKUP_L2, C_LOOKUP_L3, C_LOOKUP_P2P, C_LOOKUP_LAN, C_LOOKUP_OWN,
+)  # fmt: skip
+_LAN = const(1)
+_P2P = const(2)
+_TIER = const(3)
+_FAN = const(3)  # neighbours asked at once
+_STEP_MS = const(80)  # a step's deadline before a round trip is known
+_STEP_MIN_MS = const(40)
+_STEP_MAX_MS = const(400)
+_TIER_MS = const(250)
+_NEGATIVE = const(8)
+Q_AUTHORITY = const(1)
+Q_TRACE = const(2)
+
+
+class _Lookup:
+    def __init__(self):
+        self.stage = 0
+        self.target = None
+        self.token = 0
+        self.flags = 0
+        self.started = 0
+        self.due = 0
+        self.waiting = 0
+        self.tries = 0
+        self.alive = False  # some tier gave a word
+        self.tier = None
+        self.slots = [0] * _FAN
+        self.frames = [0] * _FAN  # counter of the frame sent to each
+
+
+class Resolve:
+    def __init__(self, me, net, peers, routes, tiers, tx, counters, events, rng, learn, places=8):
+        self._me = me
+        self._net = net
+        self._peers = peers
+        self._routes = routes
+        self._tiers = tiers
+        self._tx = tx
+        self._count = counters
+        self._events = events
+        self._rng = rng
+        self._learn = learn
+        self._all = [_Lookup() for _ in range(places)]
+        self._no = [None] * _NEGATIVE
+        self._no_end = [0] * _NEGATIVE
+        self._no_at = 0
+        self.loopback = False
+
+    # asking
+
+    def ask(self, target: bytes, now: int, now_min: int, flags: int = 0) -> bool:
+        """Start a look-up of a 16-byte node id. False when all places are taken."""
+        if len(target) != 16:
+            raise ValueError("a node id has 16 bytes; use endpoint.parse_id() on text")
+        i = -1 if flags & Q_AUTHORITY else self._routes.find(target, now_min)
+        if i >= 0:
+            rec = bytes(self._routes.view[i * SIZE : (i + 1) * SIZE])
+            self._count.inc(C_LOOKUP_OWN)
+            self._events.put((EV_ANSWER, target, FOUND, 6, 0, rec, None))
+            return True
+        for k in range(_NEGATIVE):
+            if self._no[k] == target and ticks.diff(self._no_end[k], now) > 0:
+                self._count.inc(C_LOOKUP_UNKNOWN)
+                self._events.put((EV_ANSWER, target, UNKNOWN, 6, 0, None, None))
+                return True
+        free = None
+        for q in self._all:
+            if q.stage and q.target == target and q.flags == flags:
+                self._count.inc(C_COALESCED)
+                return True
+            if not q.stage:
+                free = q
+        if free is None:
+            return False
+        free.target = target
+        free.flags = flags
+        free.started = now
+        free.alive = False
+        free.tier = None
+        free.token = self._tx.counter + 1
+        self._step(free, _TIER - 1 if flags & Q_AUTHORITY else 0, now)
+        return True
+
+    def _step(self, q, stage, now):
+        """Go to the first step above `stage` that has somebody to ask."""
+        if stage < _LAN:
+            if self._fan(q, _LAN, P_LAN, _FAN, now):
+                return
+        if stage < _P2P:
+            if self._fan(q, _P2P, P_REMOTE, 1, now):
+                return
+        q.stage = _TIER
+        q.tries = 0
+        q.tier = self._tiers.after(q.tier)
+        if q.tier is None:
+            self._end(q, FAILED if q.alive else UNAVAILABLE, 0, None, None, now)
+        else:
+            self._ask_tier(q, now)
+
+    def _fan(self, q, stage, flag, width, now):
+        n = choose(self._peers, q.target, flag, width, now, q.slots)
+        if not n:
+            return False
+        q.stage = stage
+        q.waiting = n
+        wait = 0
+        for k in range(n):
+            s = q.slots[k]
+            rtt = self._peers.get16(s, O_RTT)
+            t = rtt * 3 // 10 if rtt else _STEP_MS
+            wait = t if t > wait else wait
+            q.frames[k] = self._query(q, s, None, now)
+        for k in range(n, _FAN):
+            q.frames[k] = 0
+        wait = min(max(wait, _STEP_MIN_MS), _STEP_MAX_MS)
+        q.due = ticks.add(now, wait)
+        return True
+
+    def _ask_tier(self, q, now):
+        q.tries += 1
+        q.waiting = 1
+        rtt = q.tier.rtt
+        q.due = ticks.add(now, max(_TIER_MS, 3 * rtt))
+        q.frames[0] = self._query(q, -1, None, now)
+        q.frames[1] = q.frames[2] = 0
+
+    def _query(self, q, slot, cookie, now):
+        """Send the question to a peer, or with slot -1 to the look-up's tier. Returns its counter."""
+        tx = self._tx
+        up = slot < 0
+        peer = q.tier.peer if up else self._peers.short_id(slot)
+        o = tx.begin(T_QUERY, peer, link=up, cookie=cookie)
+        b = tx.buf
+        put30(b, o, q.token)
+        b[o + 4 : o + 20] = q.target
+        b[o + 20] = 1 if up else 0
+        b[o + 21] = q.flags
+        end = o + QUERY_LEN
+        if q.flags & Q_TRACE:
+            b[end : end + 32] = bytes(32)
+            end += 32
+        if up:
+            self._count.inc(C_UPSTREAM_TX)
+        tx.send(end, q.tier.addr if up else self._peers.addr(slot))
+        return tx.counter
+
+    # words that come back
+
+    def on_cookie(self, slot: int, counter: int, cookie: bytes, now: int) -> bool:
+        """A peer wants proof of our address: ask it again with its cookie."""
+        for q in self._all:
+            if not q.stage:
+                continue
+            for k in range(_FAN):
+                if q.frames[k] == counter:
+                    to = -1 if q.stage == _TIER else q.slots[k]
+                    q.frames[k] = self._query(q, to, cookie, now)
+                    return True
+        return False
+
+    def _of(self, token):
+        for q in self._all:
+            if q.stage and q.token == token:
+                return q
+        return None
+
+    def on_answer(self, slot, buf, off, end, linked, now, now_min) -> bool:
+        """An ANSWER; True when it was to one of our look-ups."""
+        q = self._of(u30(buf, off))
+        if q is None or linked != (q.stage == _TIER):
+            return False
+        if not linked and slot not in q.slots:
+            return False
+        status = buf[off + 4]
+        if linked:
+            q.alive = True
+            self._tiers.answered(q.tier, now)
+        else:
+            self._timed(slot, ticks.diff(now, q.started))
+            note(self._peers, slot, status == FOUND)
+        if status == FOUND:
+            return self._found(q, buf, off, end, linked, now, now_min)
+        if status == UNKNOWN and linked and buf[off + 5] == 1:
+            self._no[self._no_at] = q.target
+            self._no_end[self._no_at] = ticks.add(now, u16(buf, off + 10) * 1000)
+            self._no_at = (self._no_at + 1) % _NEGATIVE
+            self._end(q, UNKNOWN, 1, None, None, now)
+            return True
+        q.waiting -= 1
+        if q.waiting <= 0:
+            self._step(q, q.stage, now)
+        return True
+
+    def _timed(self, slot, ms):
+        rtt = self._peers.get16(slot, O_RTT)
+        d = ms * 10 if ms < 6000 else 60000
+        self._peers.set16(slot, O_RTT, (rtt * 7 + d) >> 3 if rtt else max(d, 1))
+
+    def _found(self, q, buf, off, end, linked, now, now_min):
+        o = off + ANSWER_LEN
+        if end - o < SIZE or not check_form(buf, o, SIZE, self._net, self.loopback):
+            self._count.inc(C_BAD_RECORD)
+        elif id_of(buf, o) != q.target:
+            self._count.inc(C_BAD_RECORD)
+        else:
+            self._learn(buf, o, u16(buf, off + 10), now_min)
+            src = buf[off + 5]
+            if not linked:
+                src = 5 if q.stage == _LAN else 4
+            elif not 1 <= src <= 3:
+                src = q.tier.level
+            hops = bytes(buf[o + SIZE : end]) if end > o + SIZE else None
+            self._end(q, FOUND, src, bytes(buf[o : o + SIZE]), hops, now)
+            return True
+        q.waiting -= 1
+        if q.waiting <= 0:
+            self._step(q, q.stage, now)
+        return True
+
+    def _end(self, q, status, source, rec, hops, now):
+        q.stage = 0
+        if status == FOUND:
+            self._count.inc(_COUNTED[source])
+        elif status == UNKNOWN:
+            self._count.inc(C_LOOKUP_UNKNOWN)
+        else:
+            self._count.inc(C_LOOKUP_UNAVAILABLE if status == UNAVAILABLE else C_LOOKUP_FAILED)
+        ms = ticks.diff(now, q.started)
+        self._events.put((EV_ANSWER, q.target, status, source, ms, rec, hops))
+        q.target = None
+
+    def poll(self, now: int) -> int:
+        """Deadlines; ms until the next one."""
+        wait = 60000
+        for q in self._all:
+            if not q.stage:
+                continue
+            left = ticks.diff(q.due, now)
+            if left <= 0:
+                self._late(q, now)
+                left = ticks.diff(q.due, now) if q.stage else wait
+            if left < wait:
+                wait = left if left > 0 else 0
+        return wait
+
+    def _late(self, q, now):
+        if q.stage == _TIER:
+            self._tiers.missed(q.tier, now, self._rng)
+            if q.tries < 2:
+                self._ask_tier(q, now)
+                return
+        else:
+            for k in range(_FAN):
+                if q.frames[k]:
+                    note(self._peers, q.slots[k], False)
+        self._step(q, q.stage, now)

@@ -1,0 +1,96 @@
+# floor 3: codecs
+# The frame header, message numbers and field offsets (docs/protocol.md 2 and 4). RAM: none.
+"""Frame layout. Integers are big endian; every multi-byte field that is compared or counted is
+below 2**30, so that it stays a small int on a 32-bit board (`u30` says -1 otherwise).
+"""
+
+from .compat import const
+
+VERSION = const(0xC4)
+HEAD = const(28)
+TAG = const(16)
+MIN_FRAME = const(44)
+MAX_FRAME = const(1200)
+MAX_PAYLOAD = const(1156)
+COOKIE_LEN = const(8)
+
+F_LINK = const(1)  # tag by the node key of the link's lower party
+F_SEALED = const(2)
+F_COOKIE = const(4)
+
+T_HELLO = const(1)
+T_BYE = const(2)
+T_COOKIE = const(3)
+T_QUERY = const(4)
+T_ANSWER = const(5)
+T_PING = const(6)
+T_PONG = const(7)
+T_JOIN = const(8)
+T_JOINED = const(9)
+T_BATCH = const(10)
+T_ACK = const(11)
+T_KEYREQ = const(12)
+T_KEY = const(13)
+T_NACK = const(14)
+T_INFO_REQ = const(15)
+T_INFO = const(16)
+
+FOUND = const(0)
+UNKNOWN = const(1)
+MISS = const(2)
+UNAVAILABLE = const(3)
+BUSY = const(4)
+FAILED = const(5)  # never on the wire: no word by the deadline
+
+PASSIVE = const(1)
+STANDARD = const(2)
+ACTIVE = const(3)
+MODE_NAMES = ("", "passive", "standard", "active")
+STATUS_NAMES = ("found", "unknown", "miss", "unavailable", "busy", "failed")
+
+QUERY_LEN = const(22)
+ANSWER_LEN = const(14)  # without a record
+HELLO_LEN = const(15)
+JOIN_CLEAR = const(16)
+INFO_PAD = const(400)
+ALL = b"\xff\xff\xff\xff"
+ANYONE = b"\x00\x00\x00\x00"
+
+
+def u16(b, o: int) -> int:
+    return (b[o] << 8) | b[o + 1]
+
+
+def u30(b, o: int) -> int:
+    """Four bytes as an int below 2**30, or -1 when they hold more."""
+    if b[o] & 0xC0:
+        return -1
+    return (b[o] << 24) | (b[o + 1] << 16) | (b[o + 2] << 8) | b[o + 3]
+
+
+def put16(b, o: int, v: int) -> None:
+    b[o] = (v >> 8) & 255
+    b[o + 1] = v & 255
+
+
+def put30(b, o: int, v: int) -> None:
+    b[o] = (v >> 24) & 255
+    b[o + 1] = (v >> 16) & 255
+    b[o + 2] = (v >> 8) & 255
+    b[o + 3] = v & 255
+
+
+def clear_len(kind: int) -> int:
+    """Payload bytes that sealing leaves readable: a JOIN names its node, so its key can be found."""
+    return JOIN_CLEAR if kind == T_JOIN else 0
+
+
+def min_payload(kind: int) -> int:
+    """Shortest payload of a message kind; -1 for a kind that does not exist."""
+    if not 1 <= kind <= T_INFO:
+        return -1
+    return _MIN[kind]
+
+
+# HELLO BYE COOKIE QUERY ANSWER PING PONG JOIN JOINED BATCH ACK KEYREQ KEY NACK INFO_REQ INFO
+_MIN = bytes((255, 15, 1, 12, 22, 14, 17, 13, 158, 24, 30, 26, 12, 55, 6, 6, 7))
