@@ -13,7 +13,7 @@ store.
     cache p2p               slots of the look-up cache; neighbours asked outside the own LAN
     hello_min_s hello_max_s lifetime_min       hello timer; how long a record lives
     battery_pin battery_divider led_pin        ADC pin, null = mains; its divider; LED pin or null
-    interval_s queue_segments volatile         sensors; flash for readings, 4 KiB each; true: RAM only
+    interval_s queue_segments volatile         sensors; segments of 4 KiB for readings; in RAM only
     rise_* fall_* critical_* largest_block_kib judge_s window_s confirm jitter_s demand_*
                             when modes change (modes.py)
     quota_per_s             look-ups answered for others before full relay
