@@ -1,10 +1,10 @@
 # floor 5: machines
-# Membership: registering upstream, and knowing which tiers are there. RAM: 300 B.
-"""JOIN with the nearest tier that answers, again when it says so; PING the tiers.
+# Membership: this node's registration upstream. RAM: 150 B.
+"""JOIN with the nearest tier that answers, again when it says so or when the record changed.
 
-States: WAIT (no record yet, or a pause) -> ASKED (a JOIN is out) -> WAIT. `joined` is true from the first
-JOINED with status 0 until the lifetime it gave has run out. A JOINED that names a newer record of ours
-means that our epoch was lost: we move to the epoch after it. Events: EV_JOINED, EV_LEFT, EV_UPSTREAM,
+States: WAIT (no record yet, or a pause) -> ASKED (a JOIN is out) -> WAIT. `joined` is true from the
+first JOINED with status 0 until the lifetime it gave has run out. A JOINED that names a newer record
+of ours means that our epoch was lost: we move to the epoch after it. Events: EV_JOINED, EV_LEFT,
 EV_REFUSED, EV_CLOCK. `save(name, data)` keeps what must survive a restart.
 """
 
@@ -13,33 +13,28 @@ from .backoff import Backoff
 from .compat import const
 from .counters import C_UPSTREAM_TX
 from .endpoint import same_lan
-from .events import EV_CLOCK, EV_JOINED, EV_LEFT, EV_REFUSED, EV_UPSTREAM
-from .peers import P_TIER
+from .events import EV_CLOCK, EV_JOINED, EV_LEFT, EV_REFUSED
 from .record import O_EPOCH, O_KEY, O_TIER, SIZE, check_form
-from .wire import T_JOIN, T_PING, put30, u16, u30
+from .wire import T_JOIN, put30, u16, u30
 
 _REPLY_MS = const(600)
-_PING_MS = const(20000)
-_PING_SPREAD = const(5000)
-_FAR_PING_MS = const(300000)
-_PING_REPLY_MS = const(500)
 
 
 class Member:
-    def __init__(self, net, own, keys, tiers, tx, peers, counters, events, rng, save):
+    def __init__(self, net, own, keys, tiers, reach, tx, counters, events, rng, save):
         self._net = net
         self._own = own
         self._keys = keys
         self._tiers = tiers
         self._tx = tx
-        self._peers = peers
+        self._reach = reach
         self._count = counters
         self._events = events
         self._rng = rng
         self._save = save
         self.joined = False
         self.tier = None
-        self.up = False
+        self._was_up = False
         self._asked = None
         self._token = 0
         self._frame = 0
@@ -53,8 +48,6 @@ class Member:
     def start(self, now: int) -> None:
         self._began = now
         self._due = now
-        for t in self._tiers.list:
-            t.due = now
 
     def register(self, now: int) -> None:
         """Something in the record changed: tell the upstream soon."""
@@ -83,67 +76,10 @@ class Member:
         self._sent = now
         self._due = ticks.add(now, _REPLY_MS if not tier.rtt else _REPLY_MS + 3 * tier.rtt)
 
-    def _ping(self, t, cookie, now):
-        self._count.inc(C_UPSTREAM_TX)
-        tx = self._tx
-        o = tx.begin(T_PING, t.peer, link=True, cookie=cookie)
-        if cookie is None:
-            t.pending = tx.counter
-        put30(tx.buf, o, t.pending)
-        tx.buf[o + 4 : o + 17] = bytes(13)
-        tx.send(o + 17, t.addr)
-        t.frame = tx.counter
-        t.sent = now
-        t.due = ticks.add(now, _PING_REPLY_MS + 3 * t.rtt)
-
     def on_cookie(self, counter: int, cookie: bytes, now: int) -> bool:
         if self._asked is not None and counter == self._frame:
             self._join(self._asked, cookie, now)
             return True
-        for t in self._tiers.list:
-            if t.pending and t.frame == counter:
-                self._ping(t, cookie, now)
-                return True
-        return False
-
-    def tier_spoke(self, slot: int, addr: bytes, now: int) -> None:
-        """Any frame with the node key from a tier's address shows that it is there."""
-        t = self._tiers.of_addr(addr)
-        if t is None:
-            return
-        if t.slot != slot or t.peer is None:
-            t.slot = slot
-            t.peer = self._peers.short_id(slot)
-            self._peers.set_flag(slot, P_TIER)
-        was = t.up and t.heard
-        self._tiers.answered(t, now)
-        if not was:
-            self._state(now)
-
-    def _state(self, now):
-        up = False
-        for t in self._tiers.list:
-            up = up or (t.up and t.heard)
-        if up != self.up:
-            self.up = up
-            first = self._tiers.first_up()
-            level = first.level if up and first else 0
-            self._events.put((EV_UPSTREAM, up, level))
-            if up and not self.joined:
-                self._pause.reset()
-                self._due = now if self._asked is None else self._due
-
-    def on_pong(self, buf, off: int, now: int) -> bool:
-        token = u30(buf, off)
-        for t in self._tiers.list:
-            if t.pending and t.pending == token:
-                t.pending = 0
-                self._tiers.answered(t, now, t.sent)
-                near = t is self._tiers.first_up()
-                every = _PING_MS + self._rng.getrandbits(20) % _PING_SPREAD
-                t.due = ticks.add(now, every if near else _FAR_PING_MS)
-                self._state(now)
-                return True
         return False
 
     def on_joined(self, buf, off: int, end: int, now: int, now_min: int) -> bool:
@@ -153,8 +89,8 @@ class Member:
             return False
         self._asked = None
         status = buf[off + 4]
-        if self._tiers.answered(t, now, self._sent):
-            self._state(now)
+        self._tiers.answered(t, now, self._sent)
+        self._reach.look()
         if status == 3:
             self._due = ticks.add(now, self._pause.next(self._rng))
             return True
@@ -222,14 +158,11 @@ class Member:
         if self.joined and now_min >= self._ends:
             self.joined = False
             self._events.put((EV_LEFT,))
-        wait = self._poll_join(now)
-        for t in self._tiers.list:
-            left = ticks.diff(t.due, now)
-            if left <= 0:
-                self._tier_due(t, now)
-                left = ticks.diff(t.due, now)
-            wait = left if left < wait else wait
-        return wait if wait > 0 else 0
+        if self._reach.up and not self._was_up and not self.joined and self._asked is None:
+            self._pause.reset()
+            self._due = now
+        self._was_up = self._reach.up
+        return self._poll_join(now)
 
     def _poll_join(self, now):
         own = self._own
@@ -243,8 +176,7 @@ class Member:
         if self._asked is not None:
             t = self._asked
             self._asked = None
-            if self._tiers.missed(t, now, self._rng):
-                self._state(now)
+            self._reach.missed(t, now)
         t = self._tiers.first_up()
         if t is None:
             self._due = ticks.add(now, self._pause.next(self._rng))
@@ -252,12 +184,3 @@ class Member:
         else:
             self._join(t, None, now)
         return max(0, ticks.diff(self._due, now))
-
-    def _tier_due(self, t, now):
-        if t.pending:
-            t.pending = 0
-            if self._tiers.missed(t, now, self._rng):
-                self._state(now)
-            if not t.up:
-                return
-        self._ping(t, None, now)

@@ -1,12 +1,13 @@
 # floor 6: pipeline
-# The look-up pipeline of the asking side (design: own, LAN, peer to peer, L3, L2, L1). RAM: 120 B a look-up.
+# The look-up pipeline of the asking side: own cache, LAN, peers, L3, L2, L1. RAM: lookups.py.
 """`ask(target, now)` starts a look-up or joins one under way; its result is an event
 
     (EV_ANSWER, target id, status, source, ms, record or None, hops or None)
 
-status: wire.FOUND, UNKNOWN (the authority says no), UNAVAILABLE (nobody there to ask) or FAILED (somebody
-was there, no word by the deadline). source: index into SOURCES. Each step has its own deadline; a silent
-tier is tried twice, then the next one up; an answer is learnt on the way.
+status: wire.FOUND, UNKNOWN (the authority says no), UNAVAILABLE (nobody there to ask: no tier gave a
+word during the whole look-up) or FAILED (somebody was there, no answer by the deadline). source: index
+into SOURCES. Each step has its own deadline; a silent tier is tried twice, then the next one up; an
+answer is learnt on the way.
 """
 
 from . import ticks
@@ -27,6 +28,7 @@ from .counters import (
     C_UPSTREAM_TX,
 )
 from .events import EV_ANSWER
+from .lookups import FAN, Lookups
 from .peers import O_RTT, P_LAN, P_REMOTE
 from .record import SIZE, check_form, id_of
 from .wire import (
@@ -49,35 +51,16 @@ _COUNTED = (
 _LAN = const(1)
 _P2P = const(2)
 _TIER = const(3)
-_FAN = const(3)  # neighbours asked at once
 _STEP_MS = const(80)  # a step's deadline before a round trip is known
 _STEP_MIN_MS = const(40)
 _STEP_MAX_MS = const(400)
 _TIER_MS = const(250)
-_NEGATIVE = const(8)
 Q_AUTHORITY = const(1)
 Q_TRACE = const(2)
 
 
-class _Lookup:
-    def __init__(self):
-        self.stage = 0
-        self.target = None
-        self.token = 0
-        self.flags = 0
-        self.started = 0
-        self.due = 0
-        self.waiting = 0
-        self.tries = 0
-        self.alive = False  # some tier gave a word
-        self.tier = None
-        self.slots = [0] * _FAN
-        self.frames = [0] * _FAN  # counter of the frame sent to each
-
-
 class Resolve:
-    def __init__(self, me, net, peers, routes, tiers, tx, counters, events, rng, learn, places=8):
-        self._me = me
+    def __init__(self, net, peers, routes, tiers, reach, tx, counters, events, learn, places=8):
         self._net = net
         self._peers = peers
         self._routes = routes
@@ -85,12 +68,9 @@ class Resolve:
         self._tx = tx
         self._count = counters
         self._events = events
-        self._rng = rng
+        self._reach = reach
         self._learn = learn
-        self._all = [_Lookup() for _ in range(places)]
-        self._no = [None] * _NEGATIVE
-        self._no_end = [0] * _NEGATIVE
-        self._no_at = 0
+        self._under_way = Lookups(places)
         self.loopback = False
 
     # asking
@@ -105,33 +85,23 @@ class Resolve:
             self._count.inc(C_LOOKUP_OWN)
             self._events.put((EV_ANSWER, target, FOUND, 6, 0, rec, None))
             return True
-        for k in range(_NEGATIVE):
-            if self._no[k] == target and ticks.diff(self._no_end[k], now) > 0:
-                self._count.inc(C_LOOKUP_UNKNOWN)
-                self._events.put((EV_ANSWER, target, UNKNOWN, 6, 0, None, None))
-                return True
-        free = None
-        for q in self._all:
-            if q.stage and q.target == target and q.flags == flags:
-                self._count.inc(C_COALESCED)
-                return True
-            if not q.stage:
-                free = q
-        if free is None:
+        if self._under_way.refused(target, now):
+            self._count.inc(C_LOOKUP_UNKNOWN)
+            self._events.put((EV_ANSWER, target, UNKNOWN, 6, 0, None, None))
+            return True
+        if self._under_way.same(target, flags) is not None:
+            self._count.inc(C_COALESCED)
+            return True
+        q = self._under_way.begin(target, flags, self._tx.counter + 1, now)
+        if q is None:
             return False
-        free.target = target
-        free.flags = flags
-        free.started = now
-        free.alive = False
-        free.tier = None
-        free.token = self._tx.counter + 1
-        self._step(free, _TIER - 1 if flags & Q_AUTHORITY else 0, now)
+        self._step(q, _TIER - 1 if flags & Q_AUTHORITY else 0, now)
         return True
 
     def _step(self, q, stage, now):
         """Go to the first step above `stage` that has somebody to ask."""
         if stage < _LAN:
-            if self._fan(q, _LAN, P_LAN, _FAN, now):
+            if self._fan(q, _LAN, P_LAN, FAN, now):
                 return
         if stage < _P2P:
             if self._fan(q, _P2P, P_REMOTE, 1, now):
@@ -157,7 +127,7 @@ class Resolve:
             t = rtt * 3 // 10 if rtt else _STEP_MS
             wait = t if t > wait else wait
             q.frames[k] = self._query(q, s, None, now)
-        for k in range(n, _FAN):
+        for k in range(n, FAN):
             q.frames[k] = 0
         wait = min(max(wait, _STEP_MIN_MS), _STEP_MAX_MS)
         q.due = ticks.add(now, wait)
@@ -195,25 +165,15 @@ class Resolve:
 
     def on_cookie(self, slot: int, counter: int, cookie: bytes, now: int) -> bool:
         """A peer wants proof of our address: ask it again with its cookie."""
-        for q in self._all:
-            if not q.stage:
-                continue
-            for k in range(_FAN):
-                if q.frames[k] == counter:
-                    to = -1 if q.stage == _TIER else q.slots[k]
-                    q.frames[k] = self._query(q, to, cookie, now)
-                    return True
-        return False
-
-    def _of(self, token):
-        for q in self._all:
-            if q.stage and q.token == token:
-                return q
-        return None
+        q, k = self._under_way.of_frame(counter)
+        if q is None:
+            return False
+        q.frames[k] = self._query(q, -1 if q.stage == _TIER else q.slots[k], cookie, now)
+        return True
 
     def on_answer(self, slot, buf, off, end, linked, now, now_min) -> bool:
         """An ANSWER; True when it was to one of our look-ups."""
-        q = self._of(u30(buf, off))
+        q = self._under_way.of_token(u30(buf, off))
         if q is None or linked != (q.stage == _TIER):
             return False
         if not linked and slot not in q.slots:
@@ -228,9 +188,7 @@ class Resolve:
         if status == FOUND:
             return self._found(q, buf, off, end, linked, now, now_min)
         if status == UNKNOWN and linked and buf[off + 5] == 1:
-            self._no[self._no_at] = q.target
-            self._no_end[self._no_at] = ticks.add(now, u16(buf, off + 10) * 1000)
-            self._no_at = (self._no_at + 1) % _NEGATIVE
+            self._under_way.refuse(q.target, u16(buf, off + 10), now)
             self._end(q, UNKNOWN, 1, None, None, now)
             return True
         q.waiting -= 1
@@ -279,7 +237,7 @@ class Resolve:
     def poll(self, now: int) -> int:
         """Deadlines; ms until the next one."""
         wait = 60000
-        for q in self._all:
+        for q in self._under_way.all:
             if not q.stage:
                 continue
             left = ticks.diff(q.due, now)
@@ -292,12 +250,12 @@ class Resolve:
 
     def _late(self, q, now):
         if q.stage == _TIER:
-            self._tiers.missed(q.tier, now, self._rng)
+            self._reach.missed(q.tier, now)
             if q.tries < 2:
                 self._ask_tier(q, now)
                 return
         else:
-            for k in range(_FAN):
+            for k in range(FAN):
                 if q.frames[k]:
                     note(self._peers, q.slots[k], False)
         self._step(q, q.stage, now)

@@ -84,7 +84,9 @@ class World:
         addr = bytes((10, 77, lan, 10 + i % 240, PORT >> 8, PORT & 255))
         seed = sha256(b"node %d of %d" % (i, self.seed)).digest()
         public = ed25519.public_key(seed)
-        ident = Identity(seed, public, NETWORK, nodekey(public) if nodekey else None, GROUP_KEY, epoch)
+        ident = Identity(
+            seed, public, NETWORK, nodekey(public) if nodekey else None, GROUP_KEY, epoch
+        )
         node = Node(
             Config(config or {}), ident, Link(self, addr), XorShift(self.seed * 1000 + i + 1),
             Entropy(self.seed * 1000 + i), self.tick(), lambda name, data: True, crypto, False, limits,
