@@ -1,4 +1,4 @@
-"""Sensors: when they are read, what the queue gets, how one that fails is kept apart; the board."""
+"""Sensors: when they are read, what the queue gets, how a failing one is kept apart; the board."""
 
 from l4mesh import ticks
 from sensors import Board, Sensor, Sensors, percent
@@ -70,7 +70,7 @@ def test_formats():
 def test_what_is_no_reading_is_an_error():
     for bad in (float("nan"), float("inf"), "x" * 101, "two\nlines"):
         queue = Queue()
-        s = one(lambda: bad)
+        s = one(values(bad))
         s.poll(START, queue.submit)
         assert queue.got == [] and s.errors == 1
         assert "a fails" in s.why()
