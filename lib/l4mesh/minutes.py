@@ -1,4 +1,4 @@
-# floor 1: primitives
+# floor 2: values
 # A coarse clock for everything longer than hours, fed by ticks that wrap. RAM: three small ints.
 """Minutes since start: lifetimes, LRU age and key age are kept in these, as ticks wrap in 12 days.
 

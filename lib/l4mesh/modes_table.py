@@ -1,4 +1,4 @@
-# floor 4: tables
+# floor 2: values
 # The rules by which a node takes part, as a table. RAM: 0.6 KiB.
 """Four rungs: passive, standard (answers within a quota), standard with full answer relay, active.
 
