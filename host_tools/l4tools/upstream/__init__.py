@@ -1,0 +1,1 @@
+"""The upper tiers' storage and service: registry, readings and keys on NATS JetStream."""
