@@ -242,7 +242,7 @@ class MqttUplink:
         """Drop the connection and remember why."""
         code = e.args[0] if e.args else None
         if isinstance(e, OSError):
-            e = errno.errorcode.get(code, code)
+            e = getattr(errno, "errorcode", {}).get(code, code)
         elif code in (4, 5):  # MQTTException of umqtt: CONNACK's
             e = "user or password refused"
         self._said = ", last time: %r" % (e,)
