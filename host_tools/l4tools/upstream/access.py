@@ -5,7 +5,9 @@ only publish on `l4/<id>/up` and only subscribe to `l4/<id>/down` (NATS: `l4.<id
 The server acknowledges (PUBACK) and then drops what is published elsewhere, and refuses the
 subscription; so a PUBACK proves nothing, only the mesh's own ACK does.
 
-Subscribe with QoS 0. QoS 1 delivery would need rights on `$MQTT.sub.>`, which are not given.
+Nodes subscribe with QoS 0: the service answers by core NATS, which is QoS 0 whatever was asked.
+(QoS 1 delivery uses `$MQTT.sub.>`; rights on that are not given.) A client id is not tied to its
+user, and the newer link with an id closes the older: so a node should make its up at random.
 
 The users file is replaced whole (os.replace) and read again at SIGHUP; other links stay up, and
 a removed user's link is closed. `Access.flush()` gathers what came in meanwhile, so that fifty

@@ -19,7 +19,7 @@ from ..errors import ToolError, Unavailable
 
 log = logging.getLogger("l4tools.upstream")
 
-_WRITE_S = 3.0
+WRITE_S = 3.0
 # Wrong last sequence (two spellings of it), and what a full stream or a taken subject answers.
 _CONFLICTS = (10071, 10164, 10077)
 _EXPECT = api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value
@@ -121,9 +121,7 @@ async def write(js, subject, data, expect=None, within=None, ttl_s=None, headers
         raise StoreAway("not connected")
     try:
         # Never publish_async: its future does not resolve when the store answers an error.
-        ack = await js.publish(
-            subject, data, headers=head or None, msg_ttl=ttl_s, timeout=_WRITE_S
-        )
+        ack = await js.publish(subject, data, headers=head or None, msg_ttl=ttl_s, timeout=WRITE_S)
     except nats.js.errors.APIError as e:
         if e.err_code in _CONFLICTS:
             raise Conflict(e.description) from None
