@@ -6,7 +6,7 @@ one sentence that names the key and what is allowed. Keys and seeds are no confi
 store.
 
     name network            text for people; network id, 8 hex digits ("" until provisioned)
-    port group group_port   mesh UDP port; the LAN's multicast group and port
+    port group              mesh UDP port; the LAN's multicast group (on the same port)
     upstream mqtt           [[tier, "ip:port"], ..]; "ip:port" of the upstream's MQTT, or ""
     wifi metered            [[name, password], ..] in order of liking; true: traffic costs money
     mode relay              auto or the user's own word; never: answer within the quota only
@@ -16,7 +16,7 @@ store.
     interval_s queue_segments volatile         sensors; segments of 4 KiB for readings; in RAM only
     rise_* fall_* critical_* largest_block_kib judge_s window_s confirm jitter_s demand_*
                             when modes change (modes.py)
-    quota_per_s             look-ups answered for others before full relay
+    quota_per_s limits      look-ups answered for others before full relay; other figures of limits.py
     log_level               0 silent, 1 errors, 2 changes, 3 everything
 """
 

@@ -13,7 +13,6 @@ _TABLE = """name s - 32
 network h - 8
 port i 4104 1024 65535
 group g 239.76.52.1
-group_port i 4105 1024 65535
 upstream u -
 mqtt e -
 wifi w -
@@ -45,6 +44,7 @@ jitter_s i 120 1 600
 demand_requests i 100 1 100000
 demand_hits_pct i 50 0 99
 quota_per_s i 2 0 1000
+limits l -
 log_level i 2 0 3"""
 
 # Each of these must be below the next one.
@@ -107,6 +107,9 @@ def _kind(kind, v, args):
     if kind == "u":
         ok = _pairs(v, lambda t: _is_int(t, 1, 3), _is_endpoint)
         return ok, 'a list of [tier, "ip:port"] with tier 1, 2 or 3'
+    if kind == "l":
+        ok = isinstance(v, dict) and all(_is_int(v[k], 1, 100000) for k in v)
+        return ok, 'an object of figures from limits.py, like {"id_s": 8}, each 1 to 100000'
     ok = _pairs(v, lambda t: _is_text(t, 1, 32), lambda t: t == "" or _is_text(t, 8, 63))
     return ok, "a list of [name, password] with passwords of 8 to 63 bytes, or none"
 
@@ -118,6 +121,8 @@ def _default(kind, text):
         return text == "1"
     if kind == "n":
         return None
+    if kind == "l":
+        return {}
     if kind in "uw":
         return []
     return "" if text == "-" else text

@@ -2,12 +2,12 @@
 # From a datagram to the machine that it concerns. RAM: none but its references.
 """`receive` takes any bytes at all: gate.py checks the frame, then it goes to its machine by type.
 
-Unicast work (QUERY, PING, INFO_REQ) is done only for an address that was proven by a cookie, and within
-the limit of the sender's id. Machines that asked something know the counter of their frame, so a COOKIE
-or an ANSWER finds the one it belongs to.
+Unicast work (QUERY, PING, INFO_REQ) is done only for an address that was proven by a cookie, and
+within the limit of the sender's id. Machines that asked something know the counter of their frame,
+so a COOKIE or an ANSWER finds the one it belongs to.
 """
 
-from .counters import C_BAD_PARSE, C_BAD_RECORD, C_COOKIE_SENT, C_LIMITED, C_NACK_RX
+from .counters import C_ACKED, C_BAD_PARSE, C_BAD_RECORD, C_COOKIE_SENT, C_LIMITED, C_NACK_RX
 from .events import EV_ACKED
 from .peers import P_FETCHED
 from .record import SIZE, check_form, id_of
@@ -52,14 +52,18 @@ class Inbox:
             T_ACK: self._ack, T_NACK: self._nack, T_INFO_REQ: self._info_req,
         }  # fmt: skip
 
-    def receive(self, buf, n: int, addr: bytes, now: int) -> None:
-        """One datagram: buf[:n] from the 6-byte endpoint `addr`. The buffer stays the caller's."""
+    def receive(self, buf, n: int, addr: bytes, now: int) -> bool:
+        """One datagram: buf[:n] from the 6-byte endpoint `addr`. The buffer stays the caller's.
+
+        True when deadlines may have changed, so that poll() wants a call; a look-up answered for
+        another node changes none.
+        """
         g = self._gate
         slot = g.check(buf, n, addr, now)
         if slot < 0:
             if g.dare >= 0:
                 self._challenge(g.dare, buf, addr)
-            return
+            return False
         if not g.ahead and not g.stale:
             self._peers.heard(slot, now)
             if g.linked:
@@ -69,6 +73,7 @@ class Inbox:
             self._count.inc(C_BAD_PARSE)
         else:
             do(slot, buf, addr, now)
+        return g.kind != T_QUERY
 
     def _challenge(self, slot, buf, addr):
         """Ask the sender of the frame in `buf` to show that it receives at `addr`."""
@@ -113,14 +118,16 @@ class Inbox:
         o = self._gate.off
         counter = u30(buf, o)
         cookie = bytes(buf[o + 4 : o + 4 + COOKIE_LEN])
-        # Each machine knows the counter of the frame it waits for; nobody else's business.
-        if not (
-            self._node.resolver.on_cookie(slot, counter, cookie, now)
-            or self._node.member.on_cookie(counter, cookie, now)
-            or self._node.reach.on_cookie(counter, cookie, now)
-            or self._node.fetch.on_cookie(counter, cookie, now)
-        ):
-            self._node.remote.on_cookie(counter, cookie, now)
+        # Each machine knows the counter of the frame it waits for; nobody else's business. What
+        # was asked with the node key gets no word from one that has the group key only.
+        node = self._node
+        if node.resolver.on_cookie(slot, counter, cookie, now):
+            return
+        if self._gate.linked:
+            if not node.member.on_cookie(counter, cookie, now):
+                node.reach.on_cookie(counter, cookie, now)
+        elif not node.fetch.on_cookie(counter, cookie, now):
+            node.remote.on_cookie(counter, cookie, now)
 
     def _query(self, slot, buf, addr, now):
         if self._allowed(slot, buf, addr, now):
@@ -175,11 +182,14 @@ class Inbox:
         self._count.inc(C_NACK_RX)
 
     def _ack(self, slot, buf, addr, now):
+        sync = self._node.sync
         b = self._opened(buf)
-        if b is None or self._node.sync is None:
+        if b is None or sync is None:
             return
         g = self._gate
-        new = self._node.sync.on_ack(b, g.off, g.end, now)
+        before = self._count.get(C_ACKED)
+        sync.on_ack(b, g.off, g.end - g.off, now)
+        new = self._count.get(C_ACKED) - before
         if new:
             self._node.events.put((EV_ACKED, new))
 

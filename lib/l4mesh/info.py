@@ -53,6 +53,8 @@ class Info:
             d["sync"] = n.sync.why()
         if n.uplink is not None:
             d["mqtt"] = n.uplink.why()
+        for name, sentence in n.notes.items():
+            d[name] = sentence()
         return d
 
     def _neighbours(self, now):

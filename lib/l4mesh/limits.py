@@ -28,6 +28,7 @@ LIMITS_BOARD = {
     "global_burst": 60,
     "buckets": 64,  # address buckets for known peers, and as many for strangers
     "unverified": 8,  # of the cache's slots
+    "checks_s": 1,  # signature checks started
     "stun_addr_s": 5,
     "stun_s": 50,
     "relay_sessions": 4,  # where relaying is on at all; it is off on boards
@@ -41,7 +42,7 @@ LIMITS_BOARD = {
     "nack_s": 1,  # per peer
 }
 # Only what differs on a host.
-LIMITS_HOST = {"global_s": 10000, "global_burst": 10000, "buckets": 4096}
+LIMITS_HOST = {"global_s": 10000, "global_burst": 10000, "buckets": 4096, "checks_s": 200}
 
 _MINE = const(2)  # the two global buckets come first: 0 strangers and overflow, 1 known peers
 _HASHED = const(16)  # buckets for ids without a slot

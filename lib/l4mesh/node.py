@@ -8,7 +8,8 @@
     wait = node.poll(now)               ms until it wants to be called again
     event = node.next_event()           tuple (events.py) or None
     node.resolve(node_id, now)          the answer comes as EV_ANSWER
-    node.attach_queue(queue, sync)      readings; node.sample(now, signals) for the modes
+    node.attach_queue(queue, rng)       readings: node.submit(..)
+    node.sample(now, signals)           what the modes judge by
 
 Machines never see each other; everything between them passes through here.
 """
@@ -30,6 +31,7 @@ from .minutes import Minutes
 from .modes import Modes
 from .own import Own
 from .peers import Peers
+from .queue import encode_reading
 from .reach import Reach
 from .record import CAP_ANSWERS, NO_ENDPOINT
 from .remote import Remote
@@ -39,11 +41,9 @@ from .routes import Routes
 from .sender import Sender
 from .serve import Serve
 from .tiers import Tiers
-from .wire import FOUND, STANDARD, T_BATCH
+from .wire import FOUND, HEAD, STANDARD, T_BATCH
 
 _MAX_WAIT = const(60000)
-_CHECK_MS = const(1000)
-_HOST_CHECK_MS = const(5)
 
 
 class Node:
@@ -73,7 +73,8 @@ class Node:
             keys.set_node_key(ident.node_key)
         net = ident.network
         self._cookies = cookies = Cookies(entropy, now)
-        table = limits if limits is not None else (LIMITS_HOST if host else {})
+        table = dict(LIMITS_HOST) if host else {}
+        table.update(limits or cfg.limits)
         self.limits = Limits(table, self.peers.slots, entropy)
         self.gate = Gate(ident.id, net, self.peers, keys, self.limits, self._cookies, count)
         self.tx = tx = Sender(link, keys, count, net, self.short_id, ident.epoch)
@@ -81,7 +82,7 @@ class Node:
         own.restart(ident.epoch)
         ups = [(level, parse_endpoint(text)) for level, text in cfg.upstream]
         self.tiers = Tiers(ups if ident.node_key is not None else [], now)
-        every = _HOST_CHECK_MS if host or limits is not None else _CHECK_MS
+        every = 1000 // self.limits.table["checks_s"]
         self.learner = Learner(
             ident.id, self.routes, self.peers, self.minutes, crypto, count, every
         )
@@ -101,6 +102,9 @@ class Node:
         self.queue = None
         self.sync = None
         self.uplink = None
+        self._syncing = True
+        self.notes = {}  # name: function that gives a sentence for `status`
+        self._scratch = bytearray(128)
         self._mode = 0
         self._now = now
         self.loopback = False
@@ -184,7 +188,7 @@ class Node:
         wait = w if w < wait else wait
         self._apply_mode(now)
         if self.sync is not None:
-            w = self.sync.poll(now)
+            w = self._poll_sync(now)
             wait = w if w < wait else wait
         if self.events.dropped:
             self.counters.add(C_EV_DROPPED, self.events.dropped)
@@ -193,20 +197,40 @@ class Node:
 
     # readings
 
-    def attach_queue(self, queue, sync) -> None:
-        """`sync.poll` and `sync.on_ack` from now on run with this node; it sends by `send_batch`."""
-        self.queue = queue
-        self.sync = sync
+    def attach_queue(self, queue, rng) -> None:
+        """Deliver the readings of `queue` (queue.py, already open) from now on."""
+        from .sync import Sync
 
-    def send_batch(self, payload, n: int, now: int) -> bool:
-        """Seal a BATCH payload to the upstream: by the uplink (MQTT) if it is up, else by UDP."""
-        t = self.tiers.first_up()
-        by_mqtt = self.uplink is not None and self.uplink.up
-        if not by_mqtt and (t is None or not self.reach.up):
-            return False
+        self.queue = queue
+        # Batches are written where the frame's payload goes: no second buffer, no copy.
+        self.sync = Sync(queue, self._send_batch, self.counters, rng, self.id, self.tx.buf, HEAD)
+
+    def submit(self, data, n: int, time6: bytes, known: bool, error_s: int) -> bool:
+        """Take a reading, data[:n] as `name=value unit`: True when it is safe in the queue.
+
+        `time6`: ms since 1970, or (known False) since boot; `error_s`: how wrong it may be.
+        """
+        end = encode_reading(self._scratch, 0, data, n, time6, 1 if known else 0, error_s)
+        return self.queue is not None and self.queue.push(self._scratch, end)
+
+    def _send_batch(self, buf, n, now):
+        """Seal a BATCH to the upstream: by the uplink (MQTT) if it is up, else by UDP."""
         tx = self.tx
-        o = tx.begin(T_BATCH, None if by_mqtt else t.peer, link=True, sealed=True)
-        tx.buf[o : o + n] = memoryview(payload)[:n]
-        if by_mqtt:
+        if self.uplink is not None and self.uplink.up:
+            o = tx.begin(T_BATCH, None, link=True, sealed=True)
             return self.uplink.publish(tx.buf, tx.close(o + n))
+        t = self.tiers.first_up()
+        if t is None or not self.reach.up:
+            return False
+        o = tx.begin(T_BATCH, t.peer, link=True, sealed=True)
         return tx.send(o + n, t.addr)
+
+    def _poll_sync(self, now):
+        up = self.reach.up or (self.uplink is not None and self.uplink.up)
+        if up != self._syncing:
+            self._syncing = up
+            if up:
+                self.sync.resume(now)
+            else:
+                self.sync.pause(now)
+        return self.sync.poll(now)

@@ -18,7 +18,7 @@ def _bad(given):
 def test_defaults():
     c = Config({})
     assert c.name == "" and c.network == "" and c.mqtt == "" and c.port == 4104
-    assert c.group == "239.76.52.1" and c.group_port == 4105
+    assert c.group == "239.76.52.1" and c.limits == {}
     assert c.upstream == [] and c.wifi == [] and c.tiers() == []
     assert c.mode == "auto" and c.relay == "never" and c.cache == 50 and c.p2p == 4
     assert (c.hello_min_s, c.hello_max_s, c.lifetime_min) == (1, 60, 30)

@@ -1,0 +1,40 @@
+# floor 9: firmware
+# Takes what the owner's tool gives a new board: network id, node key, group key. RAM: none after.
+"""Run over USB by the owner's tool, once, after the board has shown its public key:
+
+    import provision; provision.give('{"network": "..", "nodekey": "..", "group": [0, ".."]}')
+
+Prints `L4 PROVISIONED`, or a sentence that says what is wrong. Keys live in NVS, where they
+survive a new file system; in clear, as stock firmware has no encrypted flash (SECURITY.md).
+"""
+
+import json
+from binascii import unhexlify
+
+_SIZES = (("network", 4), ("nodekey", 32))
+
+
+def open_store():
+    """The board's key store: NVS, with a second copy of the seed in a file."""
+    from l4mesh_io.store_fs import FileStore
+    from l4mesh_io.store_nvs import NvsStore
+
+    return NvsStore(copy=FileStore("/keys"))
+
+
+def give(text, store=None):
+    """Store the keys in `text` (JSON). True when all of them are there."""
+    try:
+        d = json.loads(text)
+        found = [(k, unhexlify(d[k]), n) for k, n in _SIZES]
+        found.append(("group", bytes([d["group"][0]]) + unhexlify(d["group"][1]), 33))
+    except (ValueError, KeyError, TypeError, IndexError) as e:
+        print("L4 provision: not what `l4 network provision --json` prints (%r)" % e)
+        return False
+    store = store or open_store()
+    for key, value, n in found:
+        if len(value) != n or not store.save(key, value):
+            print("L4 provision: %s has %d bytes, not %d, or flash is full" % (key, len(value), n))
+            return False
+    print("L4 PROVISIONED")
+    return True

@@ -1,0 +1,133 @@
+# floor 9: links
+# The loop: waits for a datagram or a deadline, drains a bounded batch. RAM: 0.7 kB.
+"""Own poll loop; no asyncio wait a datagram (that costs more than the look-up itself).
+
+    r = Runner(node, link, now)
+    r.add(poll)          poll(now) -> ms until it wants to be called again: WiFi, MQTT, sensors, ..
+    r.on_event(f)        f(event)
+    r.run()              until r.stop() or KeyboardInterrupt
+
+A look-up for another node changes no deadline of ours, so it is answered without a node.poll().
+`own_us`: the node's own time of the last 256 datagrams it answered, in microseconds.
+"""
+
+import gc
+import select
+import time
+from array import array
+
+from l4mesh import ticks
+from l4mesh.compat import const
+
+_BATCH = const(8)
+_SAMPLES = const(256)
+_MAX_WAIT = const(1000)
+_GC_MS = const(1000)
+
+if hasattr(time, "ticks_us"):
+    _us = time.ticks_us
+    _us_diff = time.ticks_diff
+else:
+
+    def _us():
+        return time.perf_counter_ns() // 1000
+
+    def _us_diff(a, b):
+        return a - b
+
+
+class Runner:
+    def __init__(self, node, link, now, feed=None):
+        self.node = node
+        self.link = link
+        self._now = now
+        self._feed = feed
+        self._jobs = []
+        self._due = []
+        self._event = None
+        self._stop = False
+        self._poll = select.poll()
+        self._sock = None
+        self._watch()
+        self.own_us = array("H", bytes(2 * _SAMPLES))
+        self.answered = 0
+
+    def _watch(self):
+        if self._sock is not self.link.sock:
+            if self._sock is not None:
+                self._poll.unregister(self._sock)
+            self._sock = self.link.sock
+            self._poll.register(self._sock, select.POLLIN)
+
+    def add(self, poll) -> None:
+        self._jobs.append(poll)
+        self._due.append(self._now())
+
+    def on_event(self, f) -> None:
+        self._event = f
+
+    def stop(self) -> None:
+        self._stop = True
+
+    def _drain(self):
+        """Take what has come, at most a batch. True when the node wants a poll."""
+        link = self.link
+        node = self.node
+        tx = node.tx
+        want = False
+        for _ in range(_BATCH):
+            n = link.recv()
+            if n < 0:
+                break
+            t = _us()
+            before = tx.counter
+            if node.receive(link.data, n, link.addr, self._now()):
+                want = True
+            if tx.counter != before:
+                d = _us_diff(_us(), t)
+                self.own_us[self.answered % _SAMPLES] = d if d < 65535 else 65535
+                self.answered += 1
+            if not self._poll.poll(0):
+                break
+        return want
+
+    def _work(self, now):
+        """Run the jobs that are due; ms until the next one."""
+        wait = _MAX_WAIT
+        for i in range(len(self._jobs)):
+            left = ticks.diff(self._due[i], now)
+            if left <= 0:
+                left = self._jobs[i](now)
+                self._due[i] = ticks.add(now, left)
+            wait = left if left < wait else wait
+        return wait
+
+    def run(self) -> None:
+        node = self.node
+        now = self._now()
+        due = now
+        quiet = now
+        while not self._stop:
+            now = self._now()
+            wait = ticks.diff(due, now)
+            if wait <= 0:
+                wait = node.poll(now)
+                w = self._work(now)
+                e = node.next_event()
+                while e is not None:
+                    if self._event is not None:
+                        self._event(e)
+                    e = node.next_event()
+                    w = 0  # whoever was told may have asked for something
+                self._watch()
+                if self._feed is not None:
+                    self._feed()
+                wait = w if w < wait else wait
+                due = ticks.add(now, wait)
+            if wait > 20 and ticks.diff(now, quiet) >= _GC_MS:
+                # Collect while nobody waits, so that a burst meets no collection.
+                quiet = now
+                gc.collect()
+                wait = max(0, ticks.diff(due, self._now()))
+            if self._poll.poll(wait) and self._drain():
+                due = now
