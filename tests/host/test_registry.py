@@ -141,16 +141,21 @@ def test_delete(tmp_path):
     async def test(js):
         reg, other, seen = await _opened(js), await _opened(js), []
         await other.watch(lambda *change: seen.append(change))
+
+        async def told(wanted):
+            async def condition():
+                return [c[1] for c in seen] == wanted
+
+            await _until(condition)
+
         await reg.put(node(1), record(1, 5), AT, 60)
+        await told([record(1, 5)])
         assert await reg.delete(node(1)) and not await reg.delete(node(1))
         assert await reg.get(node(1)) is None and await reg.count() == 0
+        await told([record(1, 5), None])
         assert await reg.put(node(1), record(1, 4), AT, 60) == "older"
         assert await reg.put(node(1), record(1, 6), AT, 60) == "stored"
-
-        async def told():
-            return [c[1] for c in seen] == [record(1, 5), None, record(1, 6)]
-
-        await _until(told)
+        await told([record(1, 5), None, record(1, 6)])
         await reg.stop()
         await other.stop()
 

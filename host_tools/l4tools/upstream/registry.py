@@ -114,7 +114,8 @@ class Registry:
     async def watch(self, callback):
         """Call `callback(node_id, record, endpoint)` for all that is there, then at changes.
 
-        Record and endpoint are None when a node is gone. Returns a function that ends it.
+        Record and endpoint are None when a node is gone. Of changes that follow each other at
+        once in another process only the last may be told. Returns a function that ends it.
         """
         for node_id, entry in list(self._entries.items()):
             if entry.until_s > time.time():
