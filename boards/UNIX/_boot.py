@@ -1,0 +1,81 @@
+# What the ESP32 port does before boot.py: flash as /, stand-ins in place, then the boot files.
+"""Started as `micropython -c "import _boot"` with the compiled stand-ins on MICROPYPATH.
+
+The stand-ins are loaded first, as a chip's C modules are there from the start; after that nothing
+of the host's file system can be reached. L4_RAW: after a soft reset by a tool only boot.py runs.
+"""
+
+import os
+import sys
+
+import vfs
+
+import __main__
+
+
+class Flash:
+    """The flash chip: a file. Writes are in the host's page cache at once, so a power cut
+    (SIGKILL) leaves what was written before it.
+    """
+
+    def __init__(self, path):
+        self._f = open(path, "r+b")
+        self._n = self._f.seek(0, 2) // 4096
+
+    def readblocks(self, n, buf, off=0):
+        self._f.seek(n * 4096 + off)
+        self._f.readinto(buf)
+
+    def writeblocks(self, n, buf, off=0):
+        self._f.seek(n * 4096 + off)
+        self._f.write(buf)
+
+    def ioctl(self, op, arg):
+        if op == 4:
+            return self._n
+        if op == 5:
+            return 4096
+        return 0
+
+
+def _run(name):
+    """Run a file of the flash as the port does; False when it ended with an error."""
+    try:
+        os.stat(name)
+    except OSError:
+        return True
+    try:
+        execfile(name, __main__.__dict__)
+    except SystemExit as e:
+        raise e  # a soft reset
+    except BaseException as e:
+        sys.print_exception(e)
+        return False
+    return True
+
+
+def start():
+    import socket  # noqa: F401
+
+    import dht  # noqa: F401
+    import esp32  # noqa: F401
+    import machine  # noqa: F401
+    import network  # noqa: F401
+
+    flash = Flash(os.getenv("L4_FLASH"))
+    vfs.umount("/")
+    try:
+        vfs.mount(vfs.VfsLfs2(flash, readsize=32, progsize=32, lookahead=32, mtime=True), "/")
+    except OSError:
+        print("filesystem appears to be corrupted. If you had important data there, you may")
+        print("want to make a flash snapshot to try to recover it.")
+        os.putenv("MICROPYINSPECT", "1")
+        return
+    sys.path[:] = ["", ".frozen", "/lib"]
+    del sys.modules["_boot"]
+    if _run("boot.py") and not os.getenv("L4_RAW"):
+        _run("main.py")
+    os.putenv("MICROPYINSPECT", "1")  # go on with the REPL; not after sys.exit()
+
+
+start()
