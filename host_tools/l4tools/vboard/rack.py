@@ -159,6 +159,14 @@ class Rack:
         """SIGKILL, now; the board stays off until power_on."""
         self.loop.call(self.board(name).power_cut)
 
+    start = power_on
+
+    def stop(self, name: str, grace: float = 0.5) -> None:
+        """Ctrl-C now, and the power off `grace` seconds later: time for a goodbye."""
+        board = self.board(name)
+        self.loop.call(board.write, b"\x03")
+        self.loop.call(self.loop.call_later, grace, board.power_cut)
+
     def reset(self, name: str) -> None:
         self.loop.call(self.board(name).reset)
 
@@ -226,6 +234,7 @@ class Rack:
             "taken": self.taken,
             "power_on": self.power_on,
             "power_cut": self.power_cut,
+            "stop": self.stop,
             "reset": self.reset,
             "wifi": self.wifi,
             "write": lambda name, text: self.write(name, text.encode()),
