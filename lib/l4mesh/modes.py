@@ -116,7 +116,7 @@ class Modes:
         self.values[5] = self._window.requests()
         self.values[6] = self._window.hits_pct()
         wish = min(max(self._want(), self._floor), self.ceil)
-        if wish != self.wish or wish == self.rung:
+        if wish != self.wish:
             self.wish = wish
             self.streak = 0
             self.due = -1
@@ -185,7 +185,7 @@ class Modes:
             i = self._row
             if up:  # if no rule was ever in the way, name the first of the rung
                 i = self._block
-                if i < 0 or self.rules[i][1] != to:
+                if i < 0:
                     i = (0, 1 if self.values[0] is None else 0, 5, 7)[to]
             rule = self.rules[i]
             signal, value = rule[0], self.values[i]

@@ -47,6 +47,13 @@ def test_misaligned_twins_do_not_hide_the_real_one():
     assert d.seen(b"\x01\x02", 0)
 
 
+def test_the_search_goes_on_right_behind_a_misaligned_hit():
+    d = Dedup(4, 2, 1000)
+    d.seen(b"\x05\x01", 0)
+    d.seen(b"\x01\x01", 0)
+    assert d.seen(b"\x01\x01", 0)
+
+
 def test_empty_slots_match_nothing():
     d = Dedup(4, 2, 1000)
     assert not d.seen(b"\x00\x00", 5)

@@ -94,6 +94,13 @@ def test_ids_have_limits_of_their_own():
     assert lim.allow_id(1, 100) and lim.allow_id(2, 100)
 
 
+def test_ids_without_a_slot_take_nothing_from_those_with_one():
+    lim = _limits(slots=32)
+    for i in range(2000):
+        lim.allow_id(_spoofed(i) + b"\x01\x02", 100)
+    assert sum(lim.allow_id(slot, 100) for slot in range(32)) == 32
+
+
 def test_a_new_bucket_is_full_at_any_tick():
     for start in (0, 1, 1 << 29, (1 << 29) + 5, MASK - 3, MASK):
         lim = _limits()

@@ -242,8 +242,9 @@ def test_the_shortest_delay_is_a_second():
 
 def test_a_change_is_checked_again_when_its_delay_is_over():
     d = Drive(seed=5)
-    while d.m.due < 0:
-        d.run(10, battery=30)
+    for _ in range(_LONG // 10):
+        if d.m.due < 0:
+            d.run(10, battery=30)
     left = diff(d.m.due, d.now)
     assert d.why()["change_ms"] == left > 10000
     assert d.why()["confirmed"] == "3 of 3"
@@ -260,6 +261,19 @@ def test_the_window_alone_can_undo_a_pending_rise():
     assert d.why()["wish"] == "standard+relay" and d.m.due >= 0
     due = d.m.due
     d.m.poll(add(due, 1))  # no sample since, but the window has slid away by then
+    d.drain()
+    assert d.m.rung == 1 and d.m.due < 0
+
+
+def test_a_pending_rise_is_checked_again_without_a_new_sample():
+    d = Drive({"confirm": 1, "jitter_s": 250, "window_s": 60}, seed=2, mains=True)
+    d.rate = (50, 50)
+    for _ in range(_JUDGE // 10 + 1):
+        if d.m.due < 0:
+            d.run(10)
+    assert d.m.due >= 0 and diff(d.m.due, d.now) > 70000
+    assert diff(d.m.judge_at, d.m.due) > 0
+    d.m.poll(add(d.m.due, 1))
     d.drain()
     assert d.m.rung == 1 and d.m.due < 0
 
@@ -330,13 +344,22 @@ def test_a_full_relay_with_a_low_battery_goes_all_the_way_down():
     assert not d.m.relay_full
 
 
+def test_the_lowest_rung_asked_for_counts():
+    d = Drive()
+    d.rate = (5, 4)
+    d.run(_LONG)
+    d.rate = (0, 0)  # demand and battery gone at once
+    d.run(_JUDGE + _LONG, battery=40)
+    assert d.seen == [("standard+relay", "passive", "battery", 40, 40)]
+
+
 def test_a_host_climbs_to_active_one_rung_at_a_time():
     d = Drive(host=True)
     d.rate = (10, 8)
     d.run(_LONG)
     assert [e[:2] for e in d.seen] == [("standard", "standard+relay")]
     d.run(_LONG)
-    assert [e[:2] for e in d.seen] == [("standard+relay", "active")]
+    assert d.seen == [("standard+relay", "active", "host", 1, 1)]  # nothing else was ever missing
     assert d.m.mode == ACTIVE and d.m.relay_full
     why = d.why()
     assert why["active"] == "" and why["up"] == "This is the top."
@@ -440,6 +463,15 @@ def test_a_lonely_neighbour_lifts_it_at_once_out_of_the_dead_band():
     assert d.seen == [("standard", "passive", "battery", 15, 15)]
     d.run(3 * _LONG, battery=40)
     assert d.seen == []
+
+
+def test_a_lonely_neighbour_is_no_demand():
+    d = Drive(mains=True, lonely=True)
+    d.run(3 * _LONG)
+    assert d.seen == [] and not d.m.relay_full
+    d.rate = (5, 4)
+    d.run(_JUDGE + _LONG)
+    assert [e[:3] for e in d.seen] == [("standard", "standard+relay", "requests")]
 
 
 def test_when_the_neighbour_is_lonely_no_more_the_usual_rules_hold():

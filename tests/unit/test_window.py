@@ -53,6 +53,13 @@ def test_a_long_gap_forgets_all():
         assert w.requests() == 3
 
 
+def test_a_call_a_little_late_forgets_nothing():
+    w = Window(60000, 100)
+    w.count(5, 5)
+    w.slide(95)
+    assert w.requests() == 5
+
+
 def test_a_flood_stays_in_small_ints():
     w = Window(60000, 0)
     for i in range(6):
