@@ -16,7 +16,7 @@ store.
     interval_s queue_segments volatile         sensors; segments of 4 KiB for readings; in RAM only
     rise_* fall_* critical_* largest_block_kib judge_s window_s confirm jitter_s demand_*
                             when modes change (modes.py)
-    quota_per_s limits      look-ups answered for others before full relay; other figures of limits.py
+    quota_per_s limits      look-ups answered before full relay; other figures for limits.py
     log_level               0 silent, 1 errors, 2 changes, 3 everything
 """
 

@@ -133,7 +133,9 @@ def _nearest(key, names):
 
     def score(n):
         pairs = sum(n[i : i + 2] in key for i in range(len(n) - 1))
-        return 2 * pairs + 2 * sum(c in key for c in n) - len(n) - abs(len(n) - len(key))
+        within = 9 if key in n or n in key else 0
+        letters = sum(c in key for c in n)
+        return within + 2 * pairs + 2 * letters - len(n) - abs(len(n) - len(key))
 
     return max(names, key=score)
 

@@ -18,7 +18,10 @@ FLOORS = {
     6: "ports text|pipeline",
     7: "node",
     8: "effects",
-    9: "firmware",
+    9: "links|firmware",
+    10: "firmware",
+    11: "firmware",
+    12: "firmware",
 }
 CORE_IMPORTS = {"struct", "array", "binascii", "hashlib", "json", "gc"}
 # compat.py bridges the two languages, so it may try what only one of them has.
@@ -54,7 +57,7 @@ def tree_of(path):
 def floor_of(path):
     """The number on line 1, or None when there is no such line."""
     lines = path.read_text().splitlines()
-    found = re.fullmatch(r"# floor (\d): (.+)", lines[0]) if lines else None
+    found = re.fullmatch(r"# floor (\d+): (.+)", lines[0]) if lines else None
     if found and found[2] in FLOORS.get(int(found[1]), "").split("|"):
         return int(found[1])
     return None
@@ -101,7 +104,7 @@ def bad_floors(path):
         # A package's own __init__ is loaded anyway and may only hold lazy names.
         if other is None or other == path or module == "l4mesh":
             continue
-        if floor_of(other) >= own:
+        if own is None or floor_of(other) is None or floor_of(other) >= own:
             yield f"{name_of(path)}:{line} imports {module}, which is not on a lower floor"
 
 
@@ -182,9 +185,9 @@ def test_floors_are_where_they_belong():
         floor = floor_of(path)
         top = name_of(path).split("/")[1]
         if name_of(path).startswith("firmware/"):
-            assert floor in (8, 9), name_of(path)
+            assert floor >= 8, name_of(path)
         elif top == "l4mesh_io":
-            assert floor == 8, name_of(path)
+            assert floor in (8, 9), name_of(path)
         else:
             assert floor <= 7, name_of(path)
 
@@ -274,7 +277,7 @@ def test_the_checks_find_what_they_look_for(kind, tmp_path, monkeypatch):
 def test_a_wrong_floor_line_is_seen(tmp_path):
     for text in (
         "",
-        "# floor 10: x\n",
+        "# floor 13: x\n",
         "# floor 1: values\n",
         "# Floor 1: primitives\n",
         "x = 1\n",

@@ -87,6 +87,7 @@ def test_an_unknown_key_names_the_nearest():
         ("grup", "group"),
         ("sensors_interval_s", "interval_s"),
         ("quota", "quota_per_s"),
+        ("limit", "limits"),
     ):
         assert _bad({key: 1}) == "%s is no setting; the nearest is %s." % (key, near)
     assert "is no setting" in _bad({"": 1})
