@@ -20,7 +20,7 @@ from .errors import ToolError
 _BATCH = 64
 _KEEP = 4096
 _RCVBUF = 1 << 21
-GROUP = "239.76.52.1:4105"
+GROUP = "239.76.52.1"  # with the link's own port, as boards have one socket for both
 NOWHERE = bytes(6)
 
 
@@ -45,7 +45,7 @@ class UdpLink:
         host, port = self._sock.getsockname()
         self.local = parse_endpoint("%s:%d" % (host, port))
         if multicast is not None:
-            self._join(multicast, group)
+            self._join(multicast, group, port)
 
     def _open(self, host, port, listen):
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -66,16 +66,14 @@ class UdpLink:
         sock.setblocking(False)
         self._loop.add_reader(sock.fileno(), self._readable, sock)
 
-    def _join(self, interface, group):
-        """Send to and hear `group` on the interface with this address, and no other."""
-        self.group = parse_endpoint(group)
-        ip, _, port = group.rpartition(":")
+    def _join(self, interface, ip, port):
+        """Send to and hear the group on the interface with this address, and no other."""
         own = socket.inet_aton(interface)
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socks.append(sock)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((ip, int(port)))
+            sock.bind((ip, port))
             sock.setsockopt(
                 socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(ip) + own
             )
@@ -87,6 +85,7 @@ class UdpLink:
                 "Multicast on %s cannot be used (%s). Give the IPv4 address of an interface of "
                 "this machine." % (interface, e.strerror or e)
             ) from None
+        self.group = parse_endpoint("%s:%d" % (ip, port))
         self._watch(sock)
 
     def _readable(self, sock):
@@ -131,21 +130,16 @@ class CableLink:
     def __init__(self, hub, vaddr, receive, group=None, loop=None):
         from .lan.cable import CableSocket
 
-        self._cables = [CableSocket(hub, vaddr, receive, loop)]
-        self._send = self._cables[0].send
-        self.local = self._cables[0].vaddr
+        self._cable = CableSocket(hub, vaddr, receive, loop)
+        self.local = self._cable.vaddr
         self.group = self.broadcast = NOWHERE
         if group is not None and self.local[2]:  # LAN 0 is the Internet: no multicast there
-            self.group = parse_endpoint(group)
-            host = format_endpoint(self.local).rpartition(":")[0]
-            ear = CableSocket(hub, "%s:%s" % (host, group.rpartition(":")[2]), receive, loop)
-            self._cables.append(ear)
-            ear.join(self.group)
-            self.broadcast = self.local[:3] + b"\xff" + self.group[4:]
+            self.group = socket.inet_aton(group) + self.local[4:]
+            self.broadcast = self.local[:3] + b"\xff" + self.local[4:]
+            self._cable.join(self.group)
 
     def send(self, buf, n: int, addr: bytes) -> bool:
-        return self._send(buf, n, addr)
+        return addr != NOWHERE and self._cable.send(buf, n, addr)
 
     def close(self) -> None:
-        for cable in self._cables:
-            cable.close()
+        self._cable.close()

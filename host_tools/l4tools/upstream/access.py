@@ -1,7 +1,8 @@
 """Who may use the private nats-server: one service user, and one MQTT user for each node.
 
 A node's MQTT user is its id in hex, the password its MQTT password (docs/protocol.md 1). It may
-only publish on `l4/<id>/up` and only subscribe to `l4/<id>/down` (NATS: `l4.<id>.up`, `.down`).
+only publish on `l4/<id>/up` and `l4/<id>/status`, and only subscribe to `l4/<id>/down` (NATS:
+`l4.<id>.up` and so on).
 The server acknowledges (PUBACK) and then drops what is published elsewhere, and refuses the
 subscription; so a PUBACK proves nothing, only the mesh's own ACK does.
 
@@ -37,6 +38,11 @@ def down_subject(node: str) -> str:
     return "l4.%s.down" % node
 
 
+def status_subject(node: str) -> str:
+    """NATS subject of a node's "online" and of its will, "offline"."""
+    return "l4.%s.status" % node
+
+
 def write_private(path, text: str) -> None:
     """Replace a file whole, mode 0600, on disk before the name changes."""
     temporary = str(path) + ".new"
@@ -55,7 +61,10 @@ def node_user(node: str, password: str) -> dict:
         "user": node,
         "password": password,
         "allowed_connection_types": ["MQTT"],
-        "permissions": {"publish": [up_subject(node)], "subscribe": [down_subject(node)]},
+        "permissions": {
+            "publish": [up_subject(node), status_subject(node)],
+            "subscribe": [down_subject(node)],
+        },
     }
 
 

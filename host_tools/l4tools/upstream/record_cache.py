@@ -116,6 +116,10 @@ class Cache:
             return 0
         return int(left_s) + 1
 
+    def forget_unknown(self, node_id: bytes) -> None:
+        """The node has just registered."""
+        self._unknown.pop(node_id, None)
+
     # -- inside ------------------------------------------------------------------------------
 
     def _keep(self, node_id, record, until_s, told_min) -> None:

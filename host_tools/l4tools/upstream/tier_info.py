@@ -1,0 +1,38 @@
+"""What people may ask of a tier: 1 status, 2 why (what is wrong), 3 tiers above, 4 counters."""
+
+from l4mesh.info import Info
+
+
+class TierInfo(Info):
+    def document(self, topic, now):
+        tier = self._node
+        if topic == 1:
+            return tier_status(tier)
+        if topic == 2:
+            return [s for s in (tier.stores.trouble(),) if s] + [
+                "L%d does not answer." % u.level for u in tier.uplinks.list if not u.up
+            ]
+        if topic == 3:
+            return [[u.level, u.up and u.heard, u.rtt_ms] for u in tier.uplinks.list]
+        if topic == 4:
+            return dict(tier.counters.items())
+        return None
+
+
+def tier_status(tier) -> dict:
+    """The state of a tier, small enough for a few frames."""
+    stores = tier.stores
+    return {
+        "id": tier.id.hex(),
+        "name": tier.name,
+        "tier": tier.level,
+        "mode": "active",
+        "epoch": tier.tx.epoch,
+        "minutes": tier.minutes.minute,
+        "registered": stores.registered,
+        "cache": len(stores.cache) if stores.cache else None,
+        "upper": [[u.level, u.up and u.heard, u.rtt_ms] for u in tier.uplinks.list],
+        "nats": stores.trouble() or "ok",
+        "mqtt": len(stores.access) if stores.access else None,
+        "readings": stores.readings.stats() if stores.readings else None,
+    }
