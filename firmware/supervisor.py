@@ -99,6 +99,7 @@ class Supervisor:
             cfg.metered,
             self.wifi,
         )
+        self.board.runner = self.runner
         if not self.safe:
             self.add_queue(rng)
             self.add_mqtt(ident)

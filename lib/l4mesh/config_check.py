@@ -18,7 +18,7 @@ mqtt e -
 wifi w -
 metered b 0
 mode c auto passive standard active
-relay c never auto
+relay c auto never
 cache i 50 8 5000
 p2p i 4 0 16
 hello_min_s i 1 1 60

@@ -1,8 +1,9 @@
 # floor 5: machines
 # Peers beyond this LAN that answer look-ups: a few, met through look-ups. RAM: 100 B each.
-"""A look-up that ends at another L4 node gives its record. With a public endpoint that is not on our
-LAN it may help us later, faster than L3: we ping it (and prove our address), and from its PONG on it
-is a *remote* peer that resolve.py may ask. Pinged every 30 s, dropped after three silent pings.
+"""A look-up that ends at another L4 node gives its record. With a public endpoint that is not on
+our LAN it may help us later, faster than L3: we ping it (and prove our address), and from its PONG
+on it is a *remote* peer that resolve.py may ask. Pinged every 30 s, dropped after three silent
+pings.
 """
 
 from . import ticks
@@ -10,7 +11,7 @@ from .compat import const
 from .endpoint import same_lan
 from .peers import O_BATTERY, O_INTERVAL, O_LOAD, O_MODE, O_RTT, P_LAN, P_REMOTE
 from .record import NO_ENDPOINT, O_LAN, O_PUBLIC, O_TIER
-from .wire import T_PING, put30, u30
+from .wire import STANDARD, T_PING, put30, u30
 
 _EVERY_MS = const(30000)
 _REPLY_MS = const(500)
@@ -40,7 +41,12 @@ class Remote:
         if rec[O_TIER] != 4 or node_id == self._own.id:
             return
         addr = bytes(rec[O_PUBLIC : O_PUBLIC + 6])
-        if addr == NO_ENDPOINT or same_lan(rec[O_LAN : O_LAN + 6], self._own.lan):
+        own = self._own
+        if addr == NO_ENDPOINT:
+            return
+        # Every other home is 192.168.1.x too: on our LAN it has our public address as well.
+        near = own.public == NO_ENDPOINT or own.public[:4] == addr[:4]
+        if near and same_lan(rec[O_LAN : O_LAN + 6], own.lan):
             return
         sid = node_id[:8]
         i = self._peers.find(sid)
@@ -82,10 +88,14 @@ class Remote:
 
     def on_pong(self, slot: int, buf, off: int, addr: bytes, now: int) -> bool:
         token = u30(buf, off)
+        sid = self._peers.short_id(slot)
         for p in self._all:
-            if p.peer is not None and p.token and p.token == token and p.addr == addr:
+            if p.token and p.token == token and p.addr == addr and p.peer == sid:
                 p.token = 0
                 p.tries = 0
+                if buf[off + 4] < STANDARD:  # it answers nobody: leave the place to another
+                    p.peer = None
+                    return True
                 p.due = ticks.add(now, _EVERY_MS)
                 peers = self._peers
                 peers.set_addr(slot, addr)

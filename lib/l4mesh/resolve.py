@@ -4,35 +4,29 @@
 
     (EV_ANSWER, target id, status, source, ms, record or None, hops or None)
 
-status: wire.FOUND, UNKNOWN (the authority says no), UNAVAILABLE (nobody there to ask: no tier gave a
-word during the whole look-up) or FAILED (somebody was there, no answer by the deadline). source: index
-into SOURCES. Each step has its own deadline; a silent tier is tried twice, then the next one up; an
-answer is learnt on the way.
+status: wire.FOUND, UNKNOWN (the authority says no), UNAVAILABLE (nobody there to ask: no tier gave
+a word during the whole look-up) or FAILED (somebody was there, no answer by the deadline). source:
+index into SOURCES. Each step has its own deadline; a silent tier is tried twice, then the next one
+up; an answer is learnt on the way.
 """
 
 from . import ticks
-from .chooser import choose, note
+from .chooser import choose, note, timed
 from .compat import const
 from .counters import (
     C_BAD_RECORD,
     C_COALESCED,
-    C_LOOKUP_FAILED,
-    C_LOOKUP_L1,
-    C_LOOKUP_L2,
-    C_LOOKUP_L3,
-    C_LOOKUP_LAN,
     C_LOOKUP_OWN,
-    C_LOOKUP_P2P,
-    C_LOOKUP_UNAVAILABLE,
     C_LOOKUP_UNKNOWN,
     C_UPSTREAM_TX,
 )
 from .events import EV_ANSWER
-from .lookups import FAN, Lookups
+from .lookups import FAN, Lookups, tally
 from .peers import O_RTT, P_LAN, P_REMOTE
 from .record import SIZE, check_form, id_of
 from .wire import (
     ANSWER_LEN,
+    BUSY,
     FAILED,
     FOUND,
     QUERY_LEN,
@@ -45,9 +39,6 @@ from .wire import (
 )
 
 SOURCES = ("", "l1", "l2", "l3", "p2p", "lan", "own")
-_COUNTED = (
-    C_LOOKUP_FAILED, C_LOOKUP_L1, C_LOOKUP_L2, C_LOOKUP_L3, C_LOOKUP_P2P, C_LOOKUP_LAN, C_LOOKUP_OWN,
-)  # fmt: skip
 _LAN = const(1)
 _P2P = const(2)
 _TIER = const(3)
@@ -100,12 +91,10 @@ class Resolve:
 
     def _step(self, q, stage, now):
         """Go to the first step above `stage` that has somebody to ask."""
-        if stage < _LAN:
-            if self._fan(q, _LAN, P_LAN, FAN, now):
-                return
-        if stage < _P2P:
-            if self._fan(q, _P2P, P_REMOTE, 1, now):
-                return
+        if stage < _LAN and self._fan(q, _LAN, P_LAN, FAN, now):
+            return
+        if stage < _P2P and self._fan(q, _P2P, P_REMOTE, 1, now):
+            return
         q.stage = _TIER
         q.tries = 0
         q.tier = self._tiers.after(q.tier)
@@ -136,13 +125,12 @@ class Resolve:
     def _ask_tier(self, q, now):
         q.tries += 1
         q.waiting = 1
-        rtt = q.tier.rtt
-        q.due = ticks.add(now, max(_TIER_MS, 3 * rtt))
+        q.due = ticks.add(now, max(_TIER_MS, 3 * q.tier.rtt))
         q.frames[0] = self._query(q, -1, None, now)
         q.frames[1] = q.frames[2] = 0
 
     def _query(self, q, slot, cookie, now):
-        """Send the question to a peer, or with slot -1 to the look-up's tier. Returns its counter."""
+        """Send the question to a peer (slot -1: to the look-up's tier). Returns its counter."""
         tx = self._tx
         up = slot < 0
         peer = q.tier.peer if up else self._peers.short_id(slot)
@@ -168,7 +156,10 @@ class Resolve:
         q, k = self._under_way.of_frame(counter)
         if q is None:
             return False
-        q.frames[k] = self._query(q, -1 if q.stage == _TIER else q.slots[k], cookie, now)
+        up = q.stage == _TIER
+        if slot == (q.tier.slot if up else q.slots[k]):  # it comes from the one we asked
+            q.alive = q.alive or up
+            q.frames[k] = self._query(q, -1 if up else slot, cookie, now)
         return True
 
     def on_answer(self, slot, buf, off, end, linked, now, now_min) -> bool:
@@ -176,60 +167,56 @@ class Resolve:
         q = self._under_way.of_token(u30(buf, off))
         if q is None or linked != (q.stage == _TIER):
             return False
-        if not linked and slot not in q.slots:
-            return False
         status = buf[off + 4]
+        late = False  # the word of a tier that we gave up on
         if linked:
             q.alive = True
-            self._tiers.answered(q.tier, now)
+            late = slot != q.tier.slot
         else:
-            self._timed(slot, ticks.diff(now, q.started))
-            note(self._peers, slot, status == FOUND)
-        if status == FOUND:
-            return self._found(q, buf, off, end, linked, now, now_min)
+            k = self._place(q, slot)
+            if k < 0:
+                return False
+            q.frames[k] = 0
+            timed(self._peers, slot, ticks.diff(now, q.started))
+            if status != BUSY:  # throttled says nothing about what it holds
+                note(self._peers, slot, status == FOUND)
+        if status == FOUND and self._found(q, buf, off, end, linked, now, now_min):
+            return True
         if status == UNKNOWN and linked and buf[off + 5] == 1:
             self._under_way.refuse(q.target, u16(buf, off + 10), now)
             self._end(q, UNKNOWN, 1, None, None, now)
-            return True
-        q.waiting -= 1
-        if q.waiting <= 0:
-            self._step(q, q.stage, now)
+        elif not late:
+            q.waiting -= 1
+            if q.waiting <= 0:
+                self._step(q, q.stage, now)
         return True
 
-    def _timed(self, slot, ms):
-        rtt = self._peers.get16(slot, O_RTT)
-        d = ms * 10 if ms < 6000 else 60000
-        self._peers.set16(slot, O_RTT, (rtt * 7 + d) >> 3 if rtt else max(d, 1))
+    def _place(self, q, slot):
+        """Which of the peers asked has still to answer from `slot`; -1 for any other."""
+        for k in range(FAN):
+            if q.frames[k] and q.slots[k] == slot:
+                return k
+        return -1
 
     def _found(self, q, buf, off, end, linked, now, now_min):
         o = off + ANSWER_LEN
-        if end - o < SIZE or not check_form(buf, o, SIZE, self._net, self.loopback):
+        ok = end - o >= SIZE and check_form(buf, o, SIZE, self._net, self.loopback)
+        if not ok or id_of(buf, o) != q.target:
             self._count.inc(C_BAD_RECORD)
-        elif id_of(buf, o) != q.target:
-            self._count.inc(C_BAD_RECORD)
-        else:
-            self._learn(buf, o, u16(buf, off + 10), now_min)
-            src = buf[off + 5]
-            if not linked:
-                src = 5 if q.stage == _LAN else 4
-            elif not 1 <= src <= 3:
-                src = q.tier.level
-            hops = bytes(buf[o + SIZE : end]) if end > o + SIZE else None
-            self._end(q, FOUND, src, bytes(buf[o : o + SIZE]), hops, now)
-            return True
-        q.waiting -= 1
-        if q.waiting <= 0:
-            self._step(q, q.stage, now)
+            return False
+        self._learn(buf, o, u16(buf, off + 10), now_min)
+        src = buf[off + 5]
+        if not linked:
+            src = 5 if q.stage == _LAN else 4
+        elif not 1 <= src <= 3:
+            src = q.tier.level
+        hops = bytes(buf[o + SIZE : end]) if end > o + SIZE else None
+        self._end(q, FOUND, src, bytes(buf[o : o + SIZE]), hops, now)
         return True
 
     def _end(self, q, status, source, rec, hops, now):
         q.stage = 0
-        if status == FOUND:
-            self._count.inc(_COUNTED[source])
-        elif status == UNKNOWN:
-            self._count.inc(C_LOOKUP_UNKNOWN)
-        else:
-            self._count.inc(C_LOOKUP_UNAVAILABLE if status == UNAVAILABLE else C_LOOKUP_FAILED)
+        tally(self._count, status, source)
         ms = ticks.diff(now, q.started)
         self._events.put((EV_ANSWER, q.target, status, source, ms, rec, hops))
         q.target = None
@@ -237,6 +224,7 @@ class Resolve:
     def poll(self, now: int) -> int:
         """Deadlines; ms until the next one."""
         wait = 60000
+        self._under_way.expire(now)
         for q in self._under_way.all:
             if not q.stage:
                 continue

@@ -20,7 +20,7 @@ def test_defaults():
     assert c.name == "" and c.network == "" and c.mqtt == "" and c.port == 4104
     assert c.group == "239.76.52.1" and c.limits == {}
     assert c.upstream == [] and c.wifi == [] and c.tiers() == []
-    assert c.mode == "auto" and c.relay == "never" and c.cache == 50 and c.p2p == 4
+    assert c.mode == "auto" and c.relay == "auto" and c.cache == 50 and c.p2p == 4
     assert (c.hello_min_s, c.hello_max_s, c.lifetime_min) == (1, 60, 30)
     assert c.metered is False and c.volatile is False
     assert c.battery_pin is None and c.led_pin is None
