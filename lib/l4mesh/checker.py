@@ -1,21 +1,25 @@
 # floor 5: machines
 # Signature checks, one at a time, in slices, each record once. RAM: 1.7 kB.
 """The queue of records whose Ed25519 signature is to be checked: 8 places, one check started a
-second on a board (a check costs it 0.3 to 0.6 s), results kept by record hash.
+second on a board (a check costs it 0.3 to 0.6 s), results kept by 16 bytes of the record's SHA-256
+(with the 8 of a HELLO, a member could look for a good record of its own that has a forgery's
+hash).
 
-`add` takes a well-formed record; `poll` works one slice and calls `done(buf, off, life, good)` when
-a result is there: `life` is what is left of the remaining lifetime in minutes.
+`add` takes a well-formed record; `poll` works one slice and calls `done(buf, off, life, good)`
+when a result is there: `life` is what is left of the remaining lifetime in minutes.
 """
 
 from array import array
+from hashlib import sha256
 
 from . import ticks
 from .compat import const
 from .counters import C_BAD_SIG, C_SIG_OK, C_SIG_QUEUE_FULL
-from .record import BODY, O_KEY, O_TIER, SIZE, hash_of, signed_text
+from .record import BODY, O_KEY, O_TIER, SIZE, signed_text
 
 _PLACES = const(8)
 _RESULTS = const(32)
+_KEEP = const(17)  # hash 16, result 1
 
 
 class Checker:
@@ -32,23 +36,23 @@ class Checker:
         self._job = None
         self._last = 0
         self._started = False
-        self._known = bytearray(_RESULTS * 9)  # hash 8, result 1
+        self._known = bytearray(_RESULTS * _KEEP)
         self._at = 0
 
     def __len__(self):
         return self._n
 
     def result(self, h: bytes) -> int:
-        """1 good, 0 bad, -1 not known, of a record with hash `h`."""
+        """1 good, 0 bad, -1 not known, of a record with the 16-byte hash `h`."""
         k = self._known
-        for i in range(0, _RESULTS * 9, 9):
-            if k[i + 8] and k[i : i + 8] == h:
-                return k[i + 8] - 1
+        for i in range(0, _RESULTS * _KEEP, _KEEP):
+            if k[i + 16] and k[i : i + 16] == h:
+                return k[i + 16] - 1
         return -1
 
     def add(self, buf, off: int, life: int, now_min: int) -> bool:
         """Queue a record, or use the result that is known. False when the queue is full."""
-        h = hash_of(buf, off)
+        h = sha256(bytes(buf[off : off + SIZE])).digest()[:16]
         r = self.result(h)
         if r >= 0:
             self._done(buf, off, life, r == 1)
@@ -93,9 +97,9 @@ class Checker:
     def _finish(self, good, now_min):
         self._job = None
         self._count.inc(C_SIG_OK if good else C_BAD_SIG)
-        o = self._at * 9
-        self._known[o : o + 8] = self._hash[0]
-        self._known[o + 8] = 2 if good else 1
+        o = self._at * _KEEP
+        self._known[o : o + 16] = self._hash[0]
+        self._known[o + 16] = 2 if good else 1
         self._at = (self._at + 1) % _RESULTS
         spent = now_min - self._since[0]
         life = self._life[0] - spent

@@ -2,13 +2,13 @@
 # Which peers to ask for a record: the place where digests will go. RAM: none.
 """`choose(peers, target, flag, n, now, out)` fills `out` with up to `n` slots, best first.
 
-Without digests of what each neighbour holds, the order is: the target itself when it is a peer, then
-standard-mode peers by how often they had the answer lately. The scale work replaces this function;
-resolve.py does not know how the choice is made.
+Without digests of what each neighbour holds, the order is: the target itself when it is a peer,
+then standard-mode peers by how often they had the answer lately. resolve.py does not know how the
+choice is made, so a better one can take its place.
 """
 
 from .compat import const
-from .peers import O_ASKED, O_HITS, O_MODE
+from .peers import O_ASKED, O_HITS, O_MODE, O_RTT
 from .wire import STANDARD
 
 _FORGET_AT = const(200)
@@ -52,3 +52,10 @@ def note(peers, i: int, hit: bool) -> None:
         h >>= 1
     peers.set(i, O_ASKED, a)
     peers.set(i, O_HITS, h)
+
+
+def timed(peers, i: int, ms: int) -> None:
+    """Take a round trip into the running mean of peer `i`."""
+    rtt = peers.get16(i, O_RTT)
+    d = ms * 10 if ms < 6000 else 60000
+    peers.set16(i, O_RTT, (rtt * 7 + d) >> 3 if rtt else max(d, 1))

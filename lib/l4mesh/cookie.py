@@ -1,7 +1,8 @@
 # floor 4: tables
 # Stateless proof that an asker receives at its address (docs/protocol.md 2). RAM: 600 B.
-"""Cookies: HMAC-SHA256(secret, address 6 || short id 8)[:8]. The secret comes from entropy, changes
-every 60 s, and the one before stays good, so a cookie lives 60 to 120 s and nothing is kept per asker.
+"""Cookies: HMAC-SHA256(secret, address 6 || short id 8)[:8]. The secret comes from entropy,
+changes every 60 s, and the one before stays good, so a cookie lives 60 to 120 s and nothing is
+kept per asker.
 """
 
 from . import ticks

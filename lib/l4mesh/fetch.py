@@ -1,8 +1,9 @@
 # floor 5: machines
 # Asks neighbours for the records that their hellos name, one at a time. RAM: 60 B.
-"""A neighbour whose record was neither checked nor is being checked (P_LAN without P_SIGNED and P_FETCHED)
-is asked for its own record: a QUERY for its short id and eight zero bytes. One question at a time, three
-tries each, the next neighbour by chance, so that twenty nodes that start together do not ask in step.
+"""A neighbour whose record was neither checked nor is being checked (P_LAN without P_SIGNED and
+P_FETCHED) is asked for its own record: a QUERY for its short id and eight zero bytes. One question
+at a time, three tries each, the next neighbour by chance, so that twenty nodes that start together
+do not ask in step.
 """
 
 from . import ticks

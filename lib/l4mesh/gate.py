@@ -6,7 +6,11 @@
 more: `off` and `end` bound the payload (after a cookie), `kind` is the type, `linked` says it was
 tagged with the node key, `ahead` that its epoch is above the one known (HELLO, ANSWER and COOKIE
 only), `stale` that it is below (a tier's JOIN only). After -1, `dare` >= 0 is the slot of a sender
-that has to prove its address before this counter is believed.
+that asked something and has to prove its address before its counter is believed.
+
+The first epoch heard of a sender is a claim that any member can make in its name. Until the
+sender's own record or a node key has confirmed it (P_EPOCH), a lower epoch passes like a higher
+one.
 """
 
 from .compat import const
@@ -25,7 +29,7 @@ from .counters import (
     C_REPLAY,
     C_RX,
 )
-from .peers import P_PROVEN
+from .peers import P_EPOCH, P_PROVEN
 from .wire import (
     COOKIE_LEN,
     F_COOKIE,
@@ -38,7 +42,10 @@ from .wire import (
     T_BYE,
     T_COOKIE,
     T_HELLO,
+    T_INFO_REQ,
     T_JOIN,
+    T_PING,
+    T_QUERY,
     TAG,
     VERSION,
     min_payload,
@@ -128,7 +135,7 @@ class Gate:
                     return -1
                 jump = peers.jump(slot, counter)
                 known = not jump and peers.addr_is(slot, addr)
-            elif not self._other_epoch(epoch > mine):
+            elif not self._other_epoch(epoch > mine or not peers.flags(slot) & P_EPOCH):
                 return -1
         if not self._limits.allow(addr, known, now):
             count.inc(C_LIMITED)
@@ -163,10 +170,15 @@ class Gate:
         peers = self._peers
         if slot < 0:
             slot = peers.add(sid, addr, epoch, counter, now)
-            return slot
-        if jump:
+            if slot < 0:
+                self._count.inc(C_LIMITED)
+                return -1
+        elif jump:
             if not (buf[2] & F_COOKIE and self._cookies.good(addr, sid, buf, HEAD)):
-                self.dare = slot
+                # Only who asks repeats it with a cookie; a COOKIE for a COOKIE would never end.
+                if self.kind in (T_QUERY, T_PING, T_INFO_REQ, T_JOIN):
+                    self.dare = slot
+                self._count.inc(C_REPLAY)
                 return -1
             peers.restart(slot, epoch, counter)
         elif self.linked and not self.stale and epoch != peers.get30(slot, 18):
@@ -174,6 +186,8 @@ class Gate:
             peers.restart(slot, epoch, counter)
         elif not self.ahead and not self.stale:
             peers.seen(slot, counter)
+        if self.linked and not self.stale:
+            peers.set_flag(slot, P_EPOCH)
         return slot
 
     def proven(self, slot: int, buf, addr: bytes) -> bool:
@@ -186,6 +200,6 @@ class Gate:
         if not self._cookies.good(addr, bytes(buf[8:16]), buf, HEAD):
             self._count.inc(C_COOKIE_BAD)
             return False
-        peers.set_flag(slot, P_PROVEN)
         peers.set_addr(slot, addr)
+        peers.set_flag(slot, P_PROVEN)
         return True

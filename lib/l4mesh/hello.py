@@ -1,9 +1,10 @@
 # floor 5: machines
 # Discovery on the LAN: hello by trickle, and presence. RAM: 100 B.
-"""HELLO to the group (and, for the first ones, the subnet broadcast): trickle timer (RFC 6206, without
-suppression, since presence needs every hello), I_min at start, at a new neighbour and at a new record;
-a changed digest does not reset it. A neighbour is gone after three of its own announced intervals.
-A hello that names a record we have not checked is left to fetch.py (its peer flags say so).
+"""HELLO to the group (and, for the first ones, the subnet broadcast): trickle timer (RFC 6206,
+without suppression, since presence needs every hello), I_min at start, at a new neighbour and at a
+new record; a changed digest does not reset it. A neighbour is gone after three of its own
+announced intervals. A hello that names a record we have not checked is left to fetch.py (its peer
+flags say so).
 """
 
 from . import ticks
@@ -34,6 +35,7 @@ from .wire import (
 
 _LOUD = const(3)
 _PASSIVE_FACTOR = const(4)
+_FORGET_MS = const(3600000)
 
 
 class Hello:
@@ -129,14 +131,14 @@ class Hello:
         peers = self._peers
         self._count.inc(C_HELLO_RX)
         new = not peers.flags(slot) & P_LAN
-        if not ahead:
-            peers.set_addr(slot, addr)
-            peers.set_flag(slot, P_LAN)
-            peers.set(slot, O_MODE, buf[off + 1])
-            peers.set(slot, O_BATTERY, buf[off + 2])
-            peers.set(slot, O_LOAD, buf[off + 3])
-            peers.set16(slot, O_INTERVAL, max(u16(buf, off + 4), 1))
-            peers.heard(slot, now)
+        # Also with an epoch not confirmed yet: after a reboot its record is to be had at this
+        # address only. It is not noted as heard (inbox.py), so a claim alone keeps nobody alive.
+        peers.set_addr(slot, addr)
+        peers.set_flag(slot, P_LAN)
+        peers.set(slot, O_MODE, buf[off + 1])
+        peers.set(slot, O_BATTERY, buf[off + 2])
+        peers.set(slot, O_LOAD, buf[off + 3])
+        peers.set16(slot, O_INTERVAL, max(u16(buf, off + 4), 1))
         o = slot * SLOT + O_HASH
         same = True
         for i in range(8):
@@ -144,7 +146,7 @@ class Hello:
         if not same:
             peers.buf[o : o + 8] = buf[off + 6 : off + 14]
             peers.set_flag(slot, P_SIGNED | P_FETCHED, False)
-        if new and not ahead:
+        if new:
             self._count.inc(C_NEIGHBOUR_NEW)
             self._events.put((EV_NEIGHBOUR, peers.short_id(slot), addr))
             self.hurry(now)
@@ -166,5 +168,9 @@ class Hello:
 
     def _sweep(self, now):
         for i in range(self._peers.slots):
-            if self._peers.flags(i) & P_LAN and self._peers.gone(i, now):
-                self._gone(i)
+            f = self._peers.flags(i)
+            if f & P_LAN:
+                if self._peers.gone(i, now):
+                    self._gone(i)
+            elif f and not f & P_TIER and self._peers.age(i, now) > _FORGET_MS:
+                self._peers.drop(i)  # before the ticks of its last word wrap

@@ -1,8 +1,8 @@
 # floor 5: machines
 # Who this node is: its keys, network and epoch, out of a store. RAM: 250 B.
-"""`Identity.load(store, entropy, public_key)` reads (or, the first time, makes) the seed and counts the epoch
-up *before* anything is sent. What the owner's tool adds later (network id, node key, group key) may be
-missing: then `provisioned` is False and `missing` names it.
+"""`Identity.load(store, entropy, public_key)` reads (or, the first time, makes) the seed and
+counts the epoch up *before* anything is sent. What the owner's tool adds later (network id, node
+key, group key) may be missing: then `missing` names it.
 
 store: load(key) -> bytes or None, save(key, data) -> bool. Keys: seed 32, public 32, network 4,
 nodekey 32, group 1+32, epoch 4.

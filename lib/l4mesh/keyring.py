@@ -2,8 +2,8 @@
 # The keys a node accepts and signs frames with. RAM: 250 B a key, two group keys at most.
 """Group keys by number (the current one and, for an hour, the one before) and the link key.
 
-`group(number)` and `link(short_id)` return a Mac or None. A tier replaces `link` by its own look-up,
-since it shares another node key with each node below it.
+`group(number)` and `link(short_id)` return a Mac or None. A tier replaces `link` by its own
+look-up, since it shares another node key with each node below it.
 """
 
 from .keys import mac_key, seal_key

@@ -1,12 +1,12 @@
 # floor 6: pipeline
-# What becomes of a record that came: usable at once, passed on once its signature was checked. RAM: none.
-"""`learn` puts a well-formed record into the cache (unverified) and into the queue of signature checks.
-When checker.py has the result, the record is verified or dropped. A peer's own checked record also
-proves its epoch (docs/protocol.md 2, Replay).
+# A record that came: usable at once, passed on once its signature was checked. RAM: none.
+"""`learn` puts a well-formed record into the cache (unverified) and into the queue of signature
+checks. When checker.py has the result, the record is verified or dropped. A peer's own checked
+record also proves its epoch (docs/protocol.md 2, Replay).
 """
 
 from .checker import Checker
-from .peers import O_EPOCH, O_HASH, P_SIGNED, SLOT
+from .peers import O_EPOCH, O_HASH, P_EPOCH, P_SIGNED, SLOT
 from .record import O_EPOCH as R_EPOCH
 from .record import SIZE, hash_of, id_of
 from .routes import VERIFIED
@@ -28,7 +28,7 @@ class Learner:
             return False
         r = self._routes
         i = r.peek(node_id)
-        if i >= 0 and r.flags[i] & VERIFIED and hash_of(r.view, i * SIZE) == hash_of(buf, off):
+        if i >= 0 and r.flags[i] & VERIFIED and self._held(i, buf, off):
             r.put(buf, off, remaining, True, now_min)
             self._signed(node_id, buf, off)
             return True
@@ -38,21 +38,32 @@ class Learner:
     def _checked(self, buf, off, life, good):
         node_id = id_of(buf, off)
         if not good:
+            # Only this forgery goes: a better record may have come meanwhile.
             i = self._routes.peek(node_id)
-            if i >= 0 and not self._routes.flags[i] & VERIFIED:
+            if i >= 0 and not self._routes.flags[i] & VERIFIED and self._held(i, buf, off):
                 self._routes.drop(node_id)
             return
         if life > 0:
             self._routes.put(buf, off, life, True, self._minutes.minute)
         self._signed(node_id, buf, off)
 
+    def _held(self, i, buf, off):
+        return self._routes.slab[i * SIZE : (i + 1) * SIZE] == buf[off : off + SIZE]
+
     def _signed(self, node_id, buf, off):
         slot = self._peers.find(node_id[:8])
         if slot < 0:
             return
-        epoch = u30(buf, off + R_EPOCH)
-        if epoch > self._peers.get30(slot, O_EPOCH):
-            self._peers.restart(slot, epoch, 0)
+        peers = self._peers
         o = slot * SLOT + O_HASH
-        if self._peers.buf[o : o + 8] == hash_of(buf, off):
-            self._peers.set_flag(slot, P_SIGNED)
+        named = peers.buf[o : o + 8] == hash_of(buf, off)  # by its last hello
+        if named:
+            peers.set_flag(slot, P_SIGNED)
+        epoch = u30(buf, off + R_EPOCH)
+        known = peers.get30(slot, O_EPOCH)
+        # Upwards always; down only from an epoch that nothing but a tag has claimed (gate.py).
+        if epoch > known or (epoch < known and named and not peers.flags(slot) & P_EPOCH):
+            peers.restart(slot, epoch, 0)
+            known = epoch
+        if epoch == known:
+            peers.set_flag(slot, P_EPOCH)

@@ -4,9 +4,33 @@
 
 from . import ticks
 from .compat import const
+from .counters import (
+    C_LOOKUP_FAILED,
+    C_LOOKUP_L1,
+    C_LOOKUP_L2,
+    C_LOOKUP_L3,
+    C_LOOKUP_LAN,
+    C_LOOKUP_OWN,
+    C_LOOKUP_P2P,
+    C_LOOKUP_UNAVAILABLE,
+    C_LOOKUP_UNKNOWN,
+)
+from .wire import FOUND, UNAVAILABLE, UNKNOWN
 
 FAN = const(3)  # peers asked at once
 _NEGATIVE = const(8)
+# By source: the order of resolve.SOURCES.
+_FOUND = (0, C_LOOKUP_L1, C_LOOKUP_L2, C_LOOKUP_L3, C_LOOKUP_P2P, C_LOOKUP_LAN, C_LOOKUP_OWN)
+
+
+def tally(counters, status: int, source: int) -> None:
+    """Count how a look-up ended."""
+    if status == FOUND:
+        counters.inc(_FOUND[source])
+    elif status == UNKNOWN:
+        counters.inc(C_LOOKUP_UNKNOWN)
+    else:
+        counters.inc(C_LOOKUP_UNAVAILABLE if status == UNAVAILABLE else C_LOOKUP_FAILED)
 
 
 class Lookup:
@@ -22,7 +46,7 @@ class Lookup:
         self.alive = False  # some tier gave a word
         self.tier = None
         self.slots = [0] * FAN  # peers asked
-        self.frames = [0] * FAN  # counter of the frame sent to each
+        self.frames = [0] * FAN  # counter of the frame sent to each; 0: it gave its word
 
 
 class Lookups:
@@ -61,7 +85,7 @@ class Lookups:
     def of_frame(self, counter: int):
         """(look-up, place) of the frame with this counter, or (None, 0)."""
         for q in self.all:
-            if q.stage:
+            if q.stage and counter > 0:
                 for k in range(FAN):
                     if q.frames[k] == counter:
                         return q, k
@@ -73,6 +97,12 @@ class Lookups:
             if self._no[k] == target and ticks.diff(self._no_end[k], now) > 0:
                 return True
         return False
+
+    def expire(self, now: int) -> None:
+        """Forget what is over, before its tick wraps round to be in the future again."""
+        for k in range(_NEGATIVE):
+            if self._no[k] is not None and ticks.diff(self._no_end[k], now) <= 0:
+                self._no[k] = None
 
     def refuse(self, target: bytes, seconds: int, now: int) -> None:
         self._no[self._no_at] = target

@@ -2,17 +2,17 @@
 # Membership: this node's registration upstream. RAM: 150 B.
 """JOIN with the nearest tier that answers, again when it says so or when the record changed.
 
-States: WAIT (no record yet, or a pause) -> ASKED (a JOIN is out) -> WAIT. `joined` is true from the
-first JOINED with status 0 until the lifetime it gave has run out. A JOINED that names a newer record
-of ours means that our epoch was lost: we move to the epoch after it. Events: EV_JOINED, EV_LEFT,
-EV_REFUSED, EV_CLOCK. `save(name, data)` keeps what must survive a restart.
+States: WAIT (no record yet, or a pause) -> ASKED (a JOIN is out) -> WAIT. `joined` is true from
+the first JOINED with status 0 until the lifetime it gave has run out. A JOINED that names a newer
+record of ours means that our epoch was lost: we move to the epoch after it. Events: EV_JOINED,
+EV_LEFT, EV_REFUSED, EV_CLOCK. `save(name, data)` keeps what must survive a restart.
 """
 
 from . import ticks
 from .backoff import Backoff
 from .compat import const
 from .counters import C_UPSTREAM_TX
-from .endpoint import same_lan
+from .endpoint import same_lan, usable
 from .events import EV_CLOCK, EV_JOINED, EV_LEFT, EV_REFUSED
 from .record import O_EPOCH, O_KEY, O_TIER, SIZE, check_form
 from .wire import T_JOIN, put30, u16, u30
@@ -95,6 +95,7 @@ class Member:
             self._due = ticks.add(now, self._pause.next(self._rng))
             return True
         if status == 1:
+            self._due = ticks.add(now, self._pause.next(self._rng))
             return self._older(buf, off, end, now)
         if status != 0:
             self._events.put((EV_REFUSED, status, t.level))
@@ -118,7 +119,10 @@ class Member:
 
     def _endpoint(self, seen, now):
         own = self._own
-        if seen != own.public and (own.public == bytes(6) or not same_lan(seen, own.lan)):
+        # An endpoint that nobody may use would make nobody accept the record.
+        if seen == own.public or not usable(seen, own.lan[0] == 127):
+            return
+        if own.public == bytes(6) or not same_lan(seen, own.lan):
             own.set_endpoints(own.lan, seen)  # the new record is registered when it is signed
 
     def _group(self, buf, off, end, now_min):
@@ -140,7 +144,7 @@ class Member:
 
     def past(self, epoch: int, now: int) -> None:
         """Go to the epoch after `epoch`, which a record signed by us carries."""
-        if epoch < self._own.epoch:
+        if not self._own.epoch <= epoch < ticks.MASK:
             return
         epoch += 1
         e = bytearray(4)

@@ -66,7 +66,7 @@ class Node:
         self.minutes = Minutes(now)
         slots = cfg.cache
         self.routes = Routes(slots)
-        self.peers = Peers(max(slots, 50) + 6, 24)
+        self.peers = Peers(max(slots, 50) + 6, 24, 16)
         self.keys = keys = Keyring()
         keys.set_group(ident.group[0], ident.group[1:], 0)
         if ident.node_key is not None:
@@ -83,15 +83,13 @@ class Node:
         ups = [(level, parse_endpoint(text)) for level, text in cfg.upstream]
         self.tiers = Tiers(ups if ident.node_key is not None else [], now)
         every = 1000 // self.limits.table["checks_s"]
-        self.learner = Learner(
-            ident.id, self.routes, self.peers, self.minutes, crypto, count, every
-        )
+        learner = Learner(ident.id, self.routes, self.peers, self.minutes, crypto, count, every)
+        self.learner = learner
         self.checker = self.learner.checker
         self.reach = reach = Reach(self.tiers, tx, self.peers, count, events, rng)
         self.member = Member(net, own, keys, self.tiers, reach, tx, count, events, rng, save)
-        self.hello = Hello(
-            cfg, own, tx, self.peers, self.routes, count, events, rng, link.group, link.broadcast
-        )
+        lan = (link.group, link.broadcast)
+        self.hello = Hello(cfg, own, tx, self.peers, self.routes, count, events, rng, *lan)
         self.fetch = Fetch(tx, self.peers, rng)
         self.remote = Remote(cfg.p2p, own, tx, self.peers)
         self.resolver = Resolve(
@@ -99,9 +97,7 @@ class Node:
         )
         self.serve = Serve(own, self.routes, tx, count, cfg.quota_per_s, cfg.lifetime_min)
         self.modes = Modes(cfg, host, rng, events)
-        self.queue = None
-        self.sync = None
-        self.uplink = None
+        self.queue = self.sync = self.uplink = None
         self._syncing = True
         self.notes = {}  # name: function that gives a sentence for `status`
         self._scratch = bytearray(128)
@@ -139,6 +135,9 @@ class Node:
 
     def resolve(self, node_id: bytes, now: int, flags: int = 0) -> bool:
         """Look a node up; False when too many look-ups are under way already."""
+        if node_id == self.id:
+            self.events.put((EV_ANSWER, node_id, FOUND, 6, 0, bytes(self.own.record), None))
+            return True
         return self.resolver.ask(node_id, now, self.minutes.advance(now), flags)
 
     def sample(self, now: int, signals: dict) -> None:

@@ -1,8 +1,8 @@
 # floor 5: machines
 # This node's own signed record, made in slices. RAM: 300 B, and the signer while it works.
 """Keeps the node's record (docs/protocol.md 3) true: signs it at start, again when an endpoint or
-capability changes, and otherwise at most every 10 minutes. `crypto` has `Sign(seed, pub, msg)` with
-`.step()` (ed25519.py, or a faster one on a host).
+capability changes, and otherwise at most every 10 minutes. `crypto` has `Sign(seed, pub, msg)`
+with `.step()` (ed25519.py, or a faster one on a host).
 """
 
 from . import ticks
@@ -57,8 +57,8 @@ class Own:
         """A capability is no endpoint: its change waits for the slow clock."""
         if caps != self.caps:
             self.caps = caps
-            self._slow = not self._dirty
-            self._dirty = True
+            if not self._dirty:
+                self._slow = self._dirty = True
 
     def poll(self, now: int) -> int:
         """One slice of signing at most; ms until needed again."""
@@ -78,7 +78,7 @@ class Own:
             return 60000
         if self._slow:
             left = _SLOW_MS - ticks.diff(now, self._signed)
-            if left > 0:
+            if 0 < left <= _SLOW_MS:  # else it was signed over 6 days ago and the ticks wrapped
                 return left
         self._dirty = self._slow = False
         self._counter += 1

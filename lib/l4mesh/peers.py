@@ -2,9 +2,10 @@
 # Who was heard: one slab of fixed slots, replay windows included. RAM: 64 B a slot and its index.
 """Peer table. A slot (64 B) holds what is known of one sender:
 
- 0 short id 8 | 8 endpoint 6 | 14 flags | 15 mode | 16 battery | 17 load | 18 epoch 4 | 22 top counter 4
-26 window 8 (bit k of byte k/8: counter top-k was seen) | 34 last heard 4 (tick) | 38 interval 2 (s)
-40 round trip 2 (0.1 ms, 0 unknown) | 42 asked | 43 hits | 44 record hash 8 | 52 cookie 8 | 60 missed 1
+ 0 short id 8 | 8 endpoint 6 | 14 flags | 15 mode | 16 battery | 17 load | 18 epoch 4
+22 top counter 4 | 26 window 8 (bit k of byte k/8: counter top-k was seen) | 34 last heard 4 (tick)
+38 interval 2 (s) | 40 round trip 2 (0.1 ms, 0 unknown) | 42 asked | 43 hits | 44 record hash 8
+52 unused 12
 
 A slot is addressed by its number; machines read and write it by the methods and offsets below.
 """
@@ -28,13 +29,12 @@ O_RTT = const(40)
 O_ASKED = const(42)
 O_HITS = const(43)
 O_HASH = const(44)
-O_COOKIE = const(52)
 
 P_PROVEN = const(1)  # its address was proven by a cookie
 P_LAN = const(2)  # heard by hello on this LAN
 P_TIER = const(4)  # an upstream tier: never evicted
 P_SIGNED = const(8)  # its signed record was checked
-P_COOKIE = const(16)  # it gave us a cookie
+P_EPOCH = const(16)  # its epoch was confirmed by its signed record or a node key
 P_REMOTE = const(32)  # an L4 peer beyond this LAN that answered us
 P_FETCHED = const(64)  # its record came and waits for its signature check
 _USED = const(128)
@@ -44,8 +44,10 @@ _MISSES = const(3)
 
 
 class Peers:
-    def __init__(self, slots: int = 50, spare: int = 8):
+    def __init__(self, slots: int = 50, spare: int = 8, per_ip: int = 0):
+        """`spare` slots for unproven senders; at most `per_ip` for one IPv4 address (0: any)."""
         self.slots = slots
+        self._per_ip = per_ip or slots
         self.buf = bytearray(slots * SLOT)
         self._spare = spare
         self._index = {i: i for i in range(slots)}
@@ -73,8 +75,11 @@ class Peers:
         return True
 
     def set_addr(self, i: int, addr: bytes) -> None:
-        o = i * SLOT + O_ADDR
-        self.buf[o : o + 6] = addr
+        """Another address is not proven yet."""
+        if not self.addr_is(i, addr):
+            o = i * SLOT + O_ADDR
+            self.buf[o : o + 6] = addr
+            self.set_flag(i, P_PROVEN, False)
 
     def flags(self, i: int) -> int:
         return self.buf[i * SLOT + O_FLAGS]
@@ -108,8 +113,9 @@ class Peers:
         put30(self.buf, i * SLOT + O_HEARD, now)
 
     def age(self, i: int, now: int) -> int:
-        """Milliseconds since this peer was heard (right for 6.2 days)."""
-        return ticks.diff(now, u30(self.buf, i * SLOT + O_HEARD))
+        """Milliseconds since this peer was heard (right for 6.2 days: forget it in time)."""
+        d = ticks.diff(now, u30(self.buf, i * SLOT + O_HEARD))
+        return d if d >= 0 else 0 if d > -60000 else ticks.MASK >> 1
 
     def gone(self, i: int, now: int) -> bool:
         """Three announced intervals were missed (10 s at least)."""
@@ -121,7 +127,7 @@ class Peers:
 
     def add(self, short_id: bytes, addr: bytes, epoch: int, counter: int, now: int) -> int:
         """A slot for a sender not known yet; -1 when the table is full of better ones."""
-        i = self._room(now)
+        i = self._room(addr, now)
         if i < 0:
             return -1
         o = i * SLOT
@@ -143,7 +149,27 @@ class Peers:
         o = i * SLOT
         self.buf[o : o + SLOT] = bytes(SLOT)
 
-    def _room(self, now):
+    def _crowd(self, addr, now):
+        """The longest unheard of `per_ip` peers with this IP; -1 while they are fewer."""
+        b = self.buf
+        n = 0
+        oldest = -1
+        i = -1
+        for k in range(self.slots):
+            o = k * SLOT + O_ADDR
+            if b[o + 6] and b[o : o + 4] == addr[:4] and not b[o + 6] & P_TIER:
+                n += 1
+                a = self.age(k, now)
+                if a > oldest:
+                    oldest = a
+                    i = k
+        return i if n >= self._per_ip else -1
+
+    def _room(self, addr, now):
+        i = self._crowd(addr, now)
+        if i >= 0:
+            self.drop(i)
+            return i
         # Unproven ones share `spare` slots: a flood of new names displaces itself only.
         worst = -1
         oldest = -1

@@ -3,8 +3,8 @@
 """The boundary of the core (duck-typed). Time is int ms modulo 2**30, an endpoint 6 bytes.
 
 link    local: own endpoint; group, broadcast: endpoints of the LAN's group and subnet broadcast
-        send(buf, n, addr) -> bool   sends buf[:n]; done with buf when it returns; never blocks, never
-                                     raises for network trouble, never calls back into the node
+        send(buf, n, addr) -> bool   sends buf[:n]; done with buf when it returns; never blocks,
+                                     never raises for network trouble, never calls the node
 save    save(name, data) -> bool     keeps what must survive a restart ("group", "epoch")
 store   load(name) -> bytes or None; save(name, data) -> bool          (identity.py)
 rng     getrandbits(k), k <= 30      chance only: jitter, order; seeded in tests

@@ -1,9 +1,9 @@
 # floor 5: machines
 # Knows which upstream tiers are there, by what they say and by pings. RAM: 60 B.
-"""PING the nearest tier every 20 to 25 s (its answer keeps a NAT mapping alive), the farther ones every 5
-minutes; a silent tier with growing pauses (tiers.py). `up` is true while any tier that was heard is not
-silent; each change is an EV_UPSTREAM. The first ping also brings the tier's cookie, so that a later
-question costs one round trip.
+"""PING the nearest tier every 20 to 25 s (its answer keeps a NAT mapping alive), the farther ones
+every 5 minutes; a silent tier with growing pauses (tiers.py). `up` is true while any tier that was
+heard is not silent; each change is an EV_UPSTREAM. The first ping also brings the tier's cookie,
+so that a later question costs one round trip.
 """
 
 from . import ticks

@@ -1,6 +1,7 @@
 # floor 3: codecs
 # A node's signed record: 136 B, slow facts only (docs/protocol.md 3). RAM: none.
-"""Reading, building and comparing records. A record is 136 bytes in a caller's buffer at an offset.
+"""Reading, building and comparing records. A record is 136 bytes in a caller's buffer at an
+offset.
 
 `check_form` says what is wrong with a peer's record before any signature is looked at; the
 signature itself is Ed25519 (RFC 8032) over DOMAIN + body and is checked by checker.py in slices.
@@ -60,7 +61,7 @@ def _endpoint_ok(buf, off, loopback):
 
 
 def check_form(buf, off: int, n: int, net: bytes, loopback: bool = False) -> bool:
-    """True when buf[off:off+n] has the form of a record of network `net` (not yet its signature)."""
+    """True when buf[off:off+n] has the form of a record of `net` (not yet its signature)."""
     if n != SIZE or buf[off] != 0x52 or buf[off + 1] != 1 or buf[off + 71] != 0:
         return False
     if bytes(buf[off + O_NET : off + O_EPOCH]) != net:

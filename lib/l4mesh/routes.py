@@ -1,10 +1,10 @@
 # floor 4: tables
-# The routing cache: a fixed slab of records, O(1) look-up and LRU. RAM: 152 B a slot, 50 slots 7.6 kB.
+# The routing cache: a slab of records, O(1) look-up and LRU. RAM: 152 B a slot, 50 slots 7.6 kB.
 """Least-recently-used cache of records, laid out once.
 
 Slots 0..n-1; a slot has a 136-byte record in the slab, the minute it ends, flags, and LRU links.
-Flags: VERIFIED (signature checked), PINNED (never evicted). A new unverified record never displaces
-a verified one, and there are at most `spare` unverified ones (docs/protocol.md 3).
+Flags: VERIFIED (signature checked), PINNED (never evicted). A new unverified record never
+displaces a verified one, and there are at most `spare` unverified ones (docs/protocol.md 3).
 `now_min` is the coarse minute counter. Remaining lifetimes only ever fall: see `remaining`.
 """
 
@@ -79,10 +79,10 @@ class Routes:
         return r if r > 0 else 0
 
     def put(self, buf, off: int, remaining: int, verified: bool, now_min: int) -> int:
-        """Take a well-formed record. Returns its slot, or -1 when it is older or there is no room.
+        """Take a well-formed record. Returns its slot, or -1: it is older, or there is no room.
 
         The same record again only shortens its life; a newer one replaces it. A newer record that
-        is not yet verified does not replace a verified one that lives (checker.py brings it later).
+        is not yet verified does not replace a verified one that lives (checker.py brings it).
         """
         life = u16(buf, off + O_LIFE)
         if remaining < life:

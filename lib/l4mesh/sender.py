@@ -43,7 +43,7 @@ class Sender:
         self.buf[8:16] = short_id
 
     def begin(self, kind: int, peer, link: bool = False, sealed: bool = False, cookie=None) -> int:
-        """Start a frame; `peer` is a short id, ALL or None (whoever). Returns the payload offset."""
+        """Start a frame; `peer`: a short id, ALL or None (whoever). Returns the payload offset."""
         b = self.buf
         self.counter += 1
         b[1] = kind

@@ -2,10 +2,10 @@
 # Answers to other nodes' look-ups: the hot path. RAM: none but its fields.
 """`query` writes the ANSWER to a QUERY into the one transmit buffer and sends it.
 
-A node gives its own record in every mode (without it nobody could check its hellos). Records of others
-it gives from the first minute within a small quota, and without it once the demand shows that its cache
-is worth it (`full`, set from modes.py); `passive` sends askers upstream (BUSY). Requests and hits are
-counted here also when throttled: they are the demand that modes.py judges.
+A node gives its own record in every mode (without it nobody could check its hellos). Records of
+others it gives from the first minute within a small quota, and without it once the demand shows
+that its cache is worth it (`full`, set from modes.py); `passive` sends askers upstream (BUSY).
+Requests and hits are counted here also when throttled: they are the demand that modes.py judges.
 """
 
 from . import ticks
@@ -13,7 +13,7 @@ from .compat import const
 from .counters import C_SERVED, C_SERVED_HIT, C_SERVED_MISS
 from .record import SIZE
 from .routes import VERIFIED
-from .wire import ANSWER_LEN, BUSY, FOUND, MISS, PASSIVE, QUERY_LEN, T_ANSWER, put16
+from .wire import ANSWER_LEN, BUSY, FOUND, MISS, PASSIVE, QUERY_LEN, T_ANSWER, TRACE_PAD, put16
 
 _BURST_S = const(5)
 
@@ -87,7 +87,8 @@ class Serve:
         put16(b, o + 12, 0)
         if status == FOUND:
             p += SIZE
-            if end - off > QUERY_LEN and buf[off + 21] & 2:  # trace: one hop, ourselves
+            # A trace has one hop, ourselves; without the padding it would be too long an answer.
+            if end - off >= QUERY_LEN + TRACE_PAD and buf[off + 21] & 2:
                 b[p] = 1
                 b[p + 1] = 4
                 b[p + 2 : p + 6] = own.id[:4]

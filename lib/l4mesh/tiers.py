@@ -1,7 +1,7 @@
 # floor 4: tables
 # The upstream tiers a node may ask: address, state, round trip. RAM: 150 B a tier.
-"""Upstream tiers, nearest first. A tier is up until it missed `_SILENT` questions in a row, then it
-is probed with growing pauses. `slot` is its peer-table slot once it was heard, -1 before.
+"""Upstream tiers, nearest first. A tier is up until it missed `_SILENT` questions in a row, then
+it is probed with growing pauses. `slot` is its peer-table slot once it was heard, -1 before.
 """
 
 from . import ticks

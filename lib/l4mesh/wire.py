@@ -49,6 +49,7 @@ MODE_NAMES = ("", "passive", "standard", "active")
 STATUS_NAMES = ("found", "unknown", "miss", "unavailable", "busy", "failed")
 
 QUERY_LEN = const(22)
+TRACE_PAD = const(32)  # zero bytes of a traced QUERY: its answer stays below 3 times its length
 ANSWER_LEN = const(14)  # without a record
 HELLO_LEN = const(15)
 JOIN_CLEAR = const(16)
@@ -81,7 +82,7 @@ def put30(b, o: int, v: int) -> None:
 
 
 def clear_len(kind: int) -> int:
-    """Payload bytes that sealing leaves readable: a JOIN names its node, so its key can be found."""
+    """Payload bytes that sealing leaves readable: a JOIN names its node, to find its key by."""
     return JOIN_CLEAR if kind == T_JOIN else 0
 
 
@@ -93,4 +94,5 @@ def min_payload(kind: int) -> int:
 
 
 # HELLO BYE COOKIE QUERY ANSWER PING PONG JOIN JOINED BATCH ACK KEYREQ KEY NACK INFO_REQ INFO
-_MIN = bytes((255, 15, 1, 12, 22, 14, 17, 13, 158, 24, 30, 26, 12, 55, 6, 6, 7))
+# INFO_REQ is padded to 12: the COOKIE for it (56 B) is never longer than what asked for it.
+_MIN = bytes((255, 15, 1, 12, 22, 14, 17, 13, 158, 23, 30, 26, 12, 55, 6, 12, 7))
