@@ -35,7 +35,7 @@ def line(e):
             return "upstream is there, nearest tier %d" % e[2]
         return "upstream is silent; neighbours are still served, readings are kept"
     if kind == EV_ACKED:
-        return "%d readings stored upstream" % e[1]
+        return "%d reading%s stored upstream" % (e[1], "" if e[1] == 1 else "s")
     if kind == EV_LEFT:
         return "registration ran out; trying again"
     if kind == EV_REFUSED:

@@ -12,6 +12,7 @@ from l4tools.paths import build_dir
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--only", help="scenes to run, by name, comma separated")
+    parser.add_argument("--svg", help="save the last table as a picture")
     args = parser.parse_args()
     wanted = scenes.ALL
     if args.only:
@@ -25,6 +26,8 @@ def main() -> int:
             for scene in wanted:
                 scene(stage)
         r = report.build(stage)
+        if args.svg:
+            stage.show.save_svg(args.svg)
     except ToolError as e:
         print("\ndemo: %s" % e, file=sys.stderr)
         return 1

@@ -1,5 +1,6 @@
 """What a person sees: a live table on a terminal, plain lines elsewhere."""
 
+import os
 import sys
 import time
 
@@ -31,6 +32,14 @@ class Show:
         if self._live:
             self._live.update(self._table())
             self._live.__exit__(*exc)
+
+    def save_svg(self, path) -> None:
+        """The table as it stands, as a picture (docs/demo.svg is made so)."""
+        from rich.console import Console
+
+        console = Console(record=True, width=150, file=open(os.devnull, "w"))
+        console.print(self._table())
+        console.save_svg(str(path), title="make demo")
 
     def scene(self, text: str) -> None:
         self._scene = text

@@ -61,7 +61,8 @@ class Watch:
         if text.startswith("L4 stat "):
             b.stat = json.loads(text[8:])
             return
-        b.last = text[3:]
+        if not text.endswith(" stored upstream"):
+            b.last = text[3:]
         if m := _MODE.match(text):
             b.mode = m[2]
             why = "%s is %s, threshold %s" % (m[3], m[4], m[5])
