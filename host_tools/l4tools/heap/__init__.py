@@ -1,0 +1,1 @@
+"""How small a heap runs the firmware: `python -m l4tools.heap` (docs/memory.md)."""

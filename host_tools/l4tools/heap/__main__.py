@@ -1,0 +1,143 @@
+"""Measure the heap that the firmware needs, on the 64-bit unix port; docs/memory.md says how.
+
+    python -m l4tools.heap                      core profile, optimised: live heap, smallest heap
+    python -m l4tools.heap --plain --all        sources as they are; everything on
+    python -m l4tools.heap --keep FOLDER        leave image and keys there
+
+The board runs in memory and in virtual time: 20 neighbours whose records it checks, 1,000 look-ups
+it answers, readings every 10 s to flash and upstream. Smallest heap = the least `-X heapsize` at
+which all of that still happens, less what the stand-ins themselves take.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+
+from l4tools.errors import ToolError
+from l4tools.image import build_image, compile_mpy, project_files
+from l4tools.paths import LIB, build_dir, micropython_argv
+from l4tools.shrink import project
+
+WORLD = [Path(__file__).with_name(n) for n in ("chips.py", "world.py")]
+PEERS = 20
+STEP = 4
+
+
+def make_keys(path: Path) -> None:
+    """The keys of a small network, and the signed records of the neighbours."""
+    sys.path.insert(0, str(LIB))
+    from l4mesh import ed25519, keys, record
+
+    owner = bytes(range(32))
+    group, seed = sha256(b"group").digest(), sha256(b"board").digest()
+    public = ed25519.public_key(seed)
+    net = keys.network_id(owner)
+    node_key = keys.node_key(sha256(b"master").digest(), keys.node_id(public))
+    kept = {
+        "seed": seed, "public": public, "network": net, "nodekey": node_key,
+        "group": b"\0" + group, "group_mac": keys.mac_key(group),
+        "link_mac": keys.mac_key(node_key), "seal": keys.seal_key(node_key),
+    }  # fmt: skip
+    out = json.dumps({k: v.hex() for k, v in kept.items()}).encode() + b"\n"
+    for i in range(PEERS):
+        s = sha256(b"peer %d" % i).digest()
+        b = bytearray(record.SIZE)
+        lan = bytes((10, 77, 1, 20 + i, 16, 8))
+        nothing = bytes(6)
+        record.encode_body(
+            b, 0, net, 1, 1, ed25519.public_key(s), 4, 1, lan, nothing, bytes(8), 30
+        )
+        b[record.BODY :] = ed25519.sign(s, record.signed_text(b, 0))
+        out += bytes(b)
+    path.write_bytes(out)
+
+
+CONFIG = {
+    "upstream": [[3, "10.9.9.9:4104"]], "wifi": [["net", "secret12"]], "interval_s": 10,
+    "battery_pin": 1, "led_pin": 2, "quota_per_s": 100,
+    "limits": {"addr_s": 100, "addr_burst": 100, "id_s": 100, "id_burst": 100, "global_s": 1000},
+}  # fmt: skip
+
+
+def make_flash(folder: Path, small: bool) -> Path:
+    files = project_files()
+    image = folder / "flash"
+    build_image(image, CONFIG, project(files) if small else files, umqtt=False)
+    return image
+
+
+def run(folder: Path, image: Path, heap_kib: int, more: str = "") -> dict | None:
+    """What the run reports, None when it did not get through."""
+    for source in WORLD:
+        compiled = folder / (source.stem + ".mpy")
+        if not compiled.exists():
+            compiled.write_bytes(compile_mpy(source, source.name))
+    used = folder / "used"
+    used.write_bytes(image.read_bytes())
+    start = folder / "start.py"
+    start.write_text("import world\n")
+    files = [str(x) for x in (start, used, folder / "keys")]
+    args = micropython_argv("-X", "heapsize=%dk" % heap_kib, *files, *more.split())
+    try:
+        done = subprocess.run(args, capture_output=True, text=True, timeout=300, cwd=folder)
+    except subprocess.TimeoutExpired:
+        return None
+    (folder / "log").write_text(done.stdout + done.stderr)
+    line = [x for x in done.stdout.splitlines() if x.startswith("HEAP ")]
+    if done.returncode or not line or "MemoryError" in done.stdout:
+        return None
+    got = json.loads(line[-1][5:])
+    good = got["how"] == "done" and got["served"] >= 1000 and got["acked"] > 0
+    return got if good and got.get("checked", 0) >= PEERS else None
+
+
+def smallest(folder: Path, image: Path, low: int = 60, high: int = 512) -> tuple[int, dict]:
+    """(KiB, report): the least heap in steps of 4 KiB; every step below must fail once."""
+    best = run(folder, image, high)
+    if best is None:
+        raise ToolError("The run fails with %d KiB: see %s/log." % (high, folder))
+    while high - low > STEP:
+        mid = (low + high) // 2 // STEP * STEP
+        if mid in (low, high):
+            break
+        got = run(folder, image, mid)
+        if got:
+            high = mid
+        else:
+            low = mid
+    return high, best
+
+
+def main() -> int:
+    parse = argparse.ArgumentParser(prog="python -m l4tools.heap", description=__doc__)
+    parse.add_argument("--plain", action="store_true", help="without the build-time optimiser")
+    parse.add_argument("--keep", type=Path, help="leave image, keys and log in this folder")
+    parse.add_argument("--size", type=int, help="one run with this many KiB, and its report")
+    args = parse.parse_args()
+    with tempfile.TemporaryDirectory(dir=build_dir()) as tmp:
+        folder = args.keep or Path(tmp)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "keys").exists():
+            make_keys(folder / "keys")
+        image = make_flash(folder, not args.plain)
+        if args.size:
+            got = run(folder, image, args.size)
+            print(got or (folder / "log").read_text())
+            return 0 if got else 1
+        least, report = smallest(folder, image)
+        net = least - report["world"] / 1024
+        print("%d B live, smallest heap %d KiB, without the stand-ins %.1f KiB"
+              % (report["live"], least, net))  # fmt: skip
+        print(json.dumps(report))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except ToolError as e:
+        sys.exit(str(e))

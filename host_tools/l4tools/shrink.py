@@ -1,0 +1,190 @@
+"""Make device code small before mpy-cross sees it; nothing of it shows in the sources.
+
+    project(files) -> files         the same paths where they are needed, as bytes
+
+A board pays heap for every name, module table and import binding. So, for the image only:
+
+1. constants    a number that one module defines and others import becomes a literal everywhere
+2. dead code    what no file of the project names is left out
+3. bundles      the modules that every board loads become few files: no import tables between them
+4. names        arguments that nobody passes by keyword, and attributes private to one class, share
+                few short names (a board stores every different name once, 16 to 30 bytes)
+
+A merged module leaves a small file of its old name, so `from l4mesh.endpoint import id_text` in
+app.py goes on working; it costs RAM only when it is imported. Functions keep their names, so a
+traceback still says what broke. Text with what was done: `python -m l4tools.shrink`.
+"""
+
+import argparse
+import ast
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from l4tools.errors import ToolError
+from l4tools.shrink_bundle import Bundles
+from l4tools.shrink_dead import drop_dead
+from l4tools.shrink_fold import fold
+from l4tools.shrink_names import lead, shorten
+from l4tools.shrink_scope import Module
+
+Source = Path | bytes | str
+
+# Read by name at boot, or edited by users: taken as they are.
+AS_IS = ("boot.py", "main.py", "app.py")
+_SUPERVISOR = "console sensors supervisor"
+_IO = "clock entropy address udp runner watchdog wifi store_fs store_nvs"
+_CORE = """compat ticks prng minutes endpoint ring backoff events config keys seal mac wire record
+    counters limits routes peers keyring cookie tiers window modes_table modes segments queue sync
+    sender gate own checker chooser reach member hello fetch lookups resolve serve remote learner
+    inbox node"""
+# {bundle: modules that every board loads}; the others stay files of their own, loaded when needed.
+BUNDLES = {
+    "l4mesh.core": tuple("l4mesh." + n for n in _CORE.split()),
+    "l4mesh.ed25519": tuple(
+        "l4mesh." + n for n in ("sha512", "ed25519_table", "ed25519_curve", "ed25519")
+    ),
+    # What only the start needs; the supervisor forgets it then.
+    "l4start": ("l4mesh.config_check", "l4mesh.identity", "settings", "provision"),
+    "supervisor": (*("l4mesh_io." + n for n in _IO.split()), *_SUPERVISOR.split()),
+}
+# What applications hold or tools call over USB: public methods of these stay, named or not.
+KEEP = ("Node", "Board", "Sensor", "Sensors", "give")
+
+
+def dotted(path: str) -> str:
+    name = path.removeprefix("lib/").removesuffix(".py").replace("/", ".")
+    return name.removesuffix(".__init__")
+
+
+def _text(source: Source) -> str:
+    if isinstance(source, Path):
+        return source.read_text()
+    return source.decode() if isinstance(source, bytes) else source
+
+
+def _plain(source: Source) -> bytes:
+    if isinstance(source, Path):
+        return source.read_bytes()
+    return source.encode() if isinstance(source, str) else source
+
+
+def project(
+    files: dict[str, Source],
+    users: Iterable[str] = (),
+    bundles: dict[str, tuple[str, ...]] | None = None,
+    steps: str = "fold dead bundle names order",
+) -> dict[str, bytes]:
+    """Optimised sources of the device code in `files`; what is not Python stays as it is.
+
+    `users`: more source text whose names and keywords have to go on working (tests, an app.py).
+    """
+    out: dict[str, bytes] = {}
+    modules: dict[str, Module] = {}
+    texts = list(users)
+    for path, source in files.items():
+        if not path.endswith(".py") or path in AS_IS:
+            out[path] = _plain(source)
+            if path.endswith(".py"):
+                texts.append(_text(source))
+            continue
+        try:
+            m = Module(dotted(path), path, _text(source))
+        except SyntaxError as e:
+            raise ToolError("%s does not parse: %s. Correct it." % (path, e))
+        modules[m.name] = m
+    strip(modules.values())
+    trees = [ast.parse(t) for t in texts]
+    values = fold(modules) if "fold" in steps else {}
+    if "dead" in steps:
+        drop_dead(modules, trees, KEEP)
+    stubs: dict[str, bytes] = {}
+    if "bundle" in steps:
+        wanted = BUNDLES if bundles is None else bundles
+        wanted = {b: [n for n in names if n in modules] for b, names in wanted.items()}
+        work = Bundles(modules, {b: names for b, names in wanted.items() if names}, values)
+        stubs = work.merge()
+    if "names" in steps:
+        shorten(modules, trees)
+    for m in modules.values():
+        if "order" in steps:
+            lead(m)
+        out[m.path] = m.source().encode()
+    return out | stubs
+
+
+class _Strip(ast.NodeTransformer):
+    """Without docstrings, annotations, and branches that a board never takes."""
+
+    def visit_FunctionDef(self, node):
+        self.generic_visit(node)
+        node.returns = None
+        return self._body(node)
+
+    def visit_arg(self, node):
+        node.annotation = None
+        return node
+
+    def visit_ClassDef(self, node):
+        return self._body(self.generic_visit(node))
+
+    visit_Module = visit_ClassDef
+
+    def _body(self, node):
+        first = node.body[0] if node.body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+            node.body = node.body[1:]
+            if not node.body and not isinstance(node, ast.Module):
+                node.body = [ast.Pass()]
+        return node
+
+
+# Always so on MicroPython 1.24 and later.
+_TRUE = ("hasattr(time, 'ticks_ms')", "hasattr(time, 'ticks_us')")
+
+
+def strip(modules: Iterable[Module]) -> None:
+    for m in modules:
+        _Strip().visit(m.tree)
+        new = []
+        for s in m.tree.body:
+            kinds = [h.type for h in s.handlers] if isinstance(s, ast.Try) else []
+            if kinds and all(isinstance(k, ast.Name) and k.id == "ImportError" for k in kinds):
+                new += s.body
+            elif isinstance(s, ast.If) and ast.unparse(s.test) in _TRUE:
+                new += s.body
+            else:
+                new.append(s)
+        # The compiler knows const() by its bare name and never calls it.
+        for s in new:
+            if isinstance(s, ast.ImportFrom):
+                s.names = [a for a in s.names if a.name != "const"]
+        m.tree.body = [s for s in new if not isinstance(s, ast.ImportFrom) or s.names]
+
+
+def main() -> int:
+    from l4tools.image import compile_mpy, project_files
+
+    parse = argparse.ArgumentParser(prog="python -m l4tools.shrink", description=__doc__)
+    parse.add_argument("--out", type=Path, help="write the optimised sources here")
+    args = parse.parse_args()
+    files = project_files()
+    before = sum(len(compile_mpy(s, p.rpartition("/")[2])) for p, s in files.items())
+    small = project(files)
+    after = 0
+    for path, data in sorted(small.items()):
+        if args.out:
+            target = args.out / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        if not path.endswith(".py"):
+            continue
+        size = len(compile_mpy(data, path.rpartition("/")[2]))
+        after += size
+        print("%7d  %s" % (size, path))
+    print("%7d  bytes of .mpy; %d without this step" % (after, before))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
