@@ -13,7 +13,6 @@ the interface to use; on a hub, on the virtual LAN of `vaddr`.
 """
 
 import asyncio
-import contextlib
 import fcntl
 import os
 import random
@@ -228,8 +227,10 @@ class HostNode(Asking):
             if loop.time() - sampled_s > 5:
                 sampled_s = loop.time()
                 self._sample()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), min(max(wait_ms, 1), 1000) / 1000)
+            # Not wait_for: in Python 3.11 it may swallow the cancellation that is to end this.
+            alarm = loop.call_later(min(max(wait_ms, 1), 1000) / 1000, self._wake.set)
+            await self._wake.wait()
+            alarm.cancel()
             self._wake.clear()
 
     def _on_event(self, e):

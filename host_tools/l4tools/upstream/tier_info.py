@@ -30,9 +30,9 @@ def tier_status(tier) -> dict:
         "epoch": tier.tx.epoch,
         "minutes": tier.minutes.minute,
         "registered": stores.registered,
-        "cache": len(stores.cache) if stores.cache else None,
+        "cache": len(stores.cache) if stores.cache is not None else None,
         "upper": [[u.level, u.up and u.heard, u.rtt_ms] for u in tier.uplinks.list],
         "nats": stores.trouble() or "ok",
-        "mqtt": len(stores.access) if stores.access else None,
+        "mqtt": len(stores.access) if stores.access is not None else None,
         "readings": stores.readings.stats() if stores.readings else None,
     }
