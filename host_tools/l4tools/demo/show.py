@@ -1,8 +1,10 @@
 """What a person sees: a live table on a terminal, plain lines elsewhere."""
 
 import os
+import re
 import sys
 import time
+from pathlib import Path
 
 from l4tools.demo.watch import SOURCES, Watch
 
@@ -39,7 +41,9 @@ class Show:
 
         console = Console(record=True, width=150, file=open(os.devnull, "w"))
         console.print(self._table())
-        console.save_svg(str(path), title="make demo")
+        svg = console.export_svg(title="make demo")
+        # The picture stands alone: no fonts from elsewhere.
+        Path(path).write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.S))
 
     def scene(self, text: str) -> None:
         self._scene = text
