@@ -45,7 +45,7 @@ BUNDLES = {
         "l4mesh." + n for n in ("sha512", "ed25519_table", "ed25519_curve", "ed25519")
     ),
     # What only the start needs; the supervisor forgets it then.
-    "l4start": ("l4mesh.config_check", "l4mesh.identity", "settings", "provision"),
+    "l4start": ("l4mesh.config_check", "l4mesh.identity", "settings", "provision", "start"),
     "supervisor": (*("l4mesh_io." + n for n in _IO.split()), *_SUPERVISOR.split()),
 }
 # What applications hold or tools call over USB: public methods of these stay, named or not.

@@ -23,6 +23,14 @@ class Addresses:
         self._out = {}
         self._is_raw = _raw()
 
+    def _keep(self, native, six):
+        # Both ways at once: one object each, however a peer was met.
+        if len(self._in) >= _CACHE:
+            self._in.clear()
+            self._out.clear()
+        self._in[native] = six
+        self._out[six] = native
+
     def six(self, native):
         """6 bytes of an address that recvfrom gave."""
         a = self._in.get(native)
@@ -30,12 +38,9 @@ class Addresses:
             if self._is_raw:
                 a = bytes(native[4:8]) + bytes(native[2:4])
             else:
-                a = bytes(
-                    [int(x) for x in native[0].split(".")] + [native[1] >> 8, native[1] & 255]
-                )
-            if len(self._in) >= _CACHE:
-                self._in.clear()
-            self._in[native] = a
+                port = native[1]
+                a = bytes([int(x) for x in native[0].split(".")] + [port >> 8, port & 255])
+            self._keep(native, a)
         return a
 
     def native(self, six: bytes):
@@ -44,7 +49,7 @@ class Addresses:
         if a is None:
             host = "%d.%d.%d.%d" % (six[0], six[1], six[2], six[3])
             a = socket.getaddrinfo(host, (six[4] << 8) | six[5])[0][-1]
-            if len(self._out) >= _CACHE:
-                self._out.clear()
-            self._out[bytes(six)] = a
+            if self._is_raw:
+                a = bytes(a)
+            self._keep(a, bytes(six))
         return a

@@ -1,0 +1,144 @@
+# floor 10: firmware
+# Makes everything once: settings, WiFi, identity, node, queue, sensors. RAM: none after.
+"""begin(s) gives the supervisor `s` its parts and says whether the node can run (False: the
+owner's tool still has to give this board its keys). supervisor.py unloads this module then, and
+what only it imports.
+"""
+
+import sys
+import time
+
+import console
+import machine
+import network
+import safe_mode
+import settings
+from l4mesh import ed25519
+from l4mesh.endpoint import id_text, parse_endpoint
+from l4mesh.identity import Identity
+from l4mesh.keys import mqtt_password
+from l4mesh.node import Node
+from l4mesh.prng import XorShift
+from l4mesh_io import clock
+from l4mesh_io.entropy import entropy, make_seed
+from l4mesh_io.runner import Runner
+from l4mesh_io.udp import Udp
+from l4mesh_io.watchdog import Watchdog
+from l4mesh_io.wifi import Wifi
+from provision import open_store
+from sensors import Board, Sensors
+
+_FIRST_WAIT_MS = 20000
+_WDT_MS = 30000
+
+
+def begin(s):
+    _first(s)
+    _wait(s)
+    return _node(s)
+
+
+def _first(s):
+    """Settings, and the radio."""
+    s.safe = safe_mode.begin()
+    s.cfg, trouble = settings.load()
+    if trouble:
+        console.say(trouble)
+        s.safe = True
+    if s.safe:
+        console.say("safe mode: " + (trouble or safe_mode.reason()))
+    s.wlan = network.WLAN(network.STA_IF)
+    s.wlan.active(True)  # from here on os.urandom is truly random
+    s.wifi = Wifi(s.cfg.wifi, s.wlan, s.cfg.name or "l4node", network.hostname)
+    s.dog = Watchdog(_WDT_MS)
+
+
+def _wait(s):
+    """Give WiFi a moment; without it the sensors start all the same."""
+    end = time.ticks_add(time.ticks_ms(), _FIRST_WAIT_MS)
+    while s.cfg.wifi and not s.wifi.up and time.ticks_diff(end, time.ticks_ms()) > 0:
+        time.sleep_ms(min(s.wifi.poll(clock.now()), 20))
+        s.dog.feed()
+
+
+def _node(s):
+    """False when the owner's tool still has to give this board its keys."""
+    cfg = s.cfg
+    store = open_store()
+    ident = Identity.load(store, lambda: make_seed(machine.unique_id()), ed25519.public_key)
+    if ident.missing:
+        console.say("UNPROVISIONED " + id_text(ident.public))
+        console.say("give it its keys: `l4 network provision`, see docs/cli.md")
+        return False
+    group = parse_endpoint("%s:%d" % (cfg.group, cfg.port))
+    ip, mask = s.address()
+    s.link = Udp(ip, cfg.port, group, True, mask)
+    seed = entropy(4)
+    rng = XorShift((seed[0] << 16) | (seed[1] << 8) | seed[2])
+    now = clock.now()
+    s.node = node = Node(cfg, ident, s.link, rng, entropy, now, store.save)
+    console.say("node %s epoch %d" % (id_text(node.id), ident.epoch))
+    s.runner = Runner(node, s.link, clock.now, s.dog.feed)
+    s.runner.on_event(s.event)
+    s.runner.add(s.poll_wifi)
+    s.runner.add(s.poll_health)
+    node.notes["wifi"] = s.wifi.why
+    node.notes["boot"] = safe_mode.reason
+    s.board = Board(
+        cfg.battery_pin,
+        cfg.battery_divider,
+        cfg.led_pin,
+        cfg.interval_s,
+        cfg.metered,
+        s.wifi,
+    )
+    s.board.runner = s.runner
+    if not s.safe:
+        _add_queue(s, rng)
+        _add_mqtt(s, ident)
+        _add_app(s)
+    s.sample(now)
+    s.runner.add(s.sample)
+    node.start(now)
+    return True
+
+
+def _add_queue(s, rng):
+    from l4mesh.queue import Queue
+    from l4mesh_io.store_fs import FileSegments
+
+    q = Queue(
+        FileSegments("/queue"), entropy, s.node.counters, s.cfg.queue_segments,
+        s.cfg.volatile,
+    )  # fmt: skip
+    q.open()
+    s.node.attach_queue(q, rng)
+
+
+def _add_mqtt(s, ident):
+    if not s.cfg.mqtt or ident.node_key is None:
+        return
+    from l4mesh_io.mqtt import MqttUplink
+
+    host, port = s.cfg.mqtt.split(":")
+    user = id_text(ident.id)
+    up = MqttUplink(host, int(port), user, mqtt_password(ident.node_key), user, feed=s.dog.feed)
+    up.on_frame(s.from_mqtt)
+    s.node.uplink = up
+    s.runner.add(s.poll_mqtt)
+
+
+def _add_app(s):
+    """The user's sensors; what goes wrong in there must not stop the node."""
+    try:
+        import app
+
+        s.sensors = Sensors(app.sensors(s.board), s.board.led)
+        s.node.notes["sensors"] = s.sensors.why
+        s.runner.add(s.poll_sensors)
+        if hasattr(app, "loop"):
+            s.runner.add(s.poll_app)
+        s.app = app
+    except Exception as e:
+        console.say("app.py: %r; the node runs without it" % e)
+        sys.print_exception(e)
