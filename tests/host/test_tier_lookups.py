@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
-from l4mesh.record import NO_ENDPOINT, O_COUNTER
+from l4mesh.record import NO_ENDPOINT, O_COUNTER, O_PUBLIC
 from l4mesh.wire import T_ANSWER, T_QUERY, u30
+from l4tools.link import now_ms
 from tierbed import Bed, run, until
 
 NOBODY = bytes(range(16))
@@ -20,7 +21,16 @@ async def joined(bed, stack, *names):
     nodes = [await stack.enter_async_context(bed.node(name)) for name in names]
     for n in nodes:
         await n.join()
+    for n in nodes:
+        await until(lambda n=n: settled(n.node), "the record with its public endpoint registered")
     return nodes
+
+
+def settled(node):
+    """Joining tells a node its address as seen; then it registers once more."""
+    m, own = node.member, node.own
+    signed = bytes(own.record[O_PUBLIC : O_PUBLIC + 6])
+    return signed != NO_ENDPOINT and m._version == own.version and m._asked is None
 
 
 def nodes(bed, *names):
@@ -167,6 +177,10 @@ def test_the_next_tier_answers_when_one_is_gone(tmp_path):
                 return [u[1] for u in doc["upper"]] == [True, True]
 
             await until(two_up, "L3 hears L2 again")
+            tier2 = next(t for t in c.node.tiers.list if t.level == 2)
+            c.node.reach.start(now_ms())  # it pinged L2 while that was down: again, now
+            c._wake.set()
+            await until(lambda: tier2.up and tier2.heard, "c hears L2")
             # L3 gone: L2 answers, from the cache that it read back
             await asyncio.to_thread(bed.cut_power, 3)
             found = await c.lookup(a.ident.id)

@@ -236,9 +236,9 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path):
                 n.node.member.register(now_ms())
                 n._wake.set()
                 await emptied(n, queue)
-                send_again(n, payloads[0])
 
                 async def again():
+                    send_again(n, payloads[0])  # a tier that starts anew wants a cookie first
                     return (await n.info(bed.network.tier_id(1)))["readings"]["again"] > 0
 
                 await until(again, "L1 sees the batch again")

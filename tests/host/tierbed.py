@@ -125,13 +125,6 @@ async def until(condition, what, wait_s=WAIT_S):
         await asyncio.sleep(0.02)
 
 
-async def ready(bed, node):
-    """Joined, and every tier that runs knows the node and is known to be there."""
-    await node.join(WAIT_S)
-    node.node.reach.start(0)  # ping all of them now, not in minutes
-    node._wake.set()
-
-
 def give_queue(node) -> Queue:
     """A queue of readings for a HostNode, in RAM."""
     queue = Queue(RamSegments(5), os.urandom, node.node.counters, 4)

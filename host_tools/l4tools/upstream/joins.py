@@ -127,6 +127,9 @@ class Joins:
         tier = self._tier
         tier.stores.cache.refresh_if_present(node_id, record, minutes)
         tier.stores.cache.forget_unknown(node_id)
+        keys = tier.keyserve.keys
+        if keys.peek(node_id[:8]) is None:  # it may have been asked for in vain before
+            keys.forget(node_id[:8])
         if known is not None and known[0] == node_id:
             self._grant(node_id, known[1])
 
