@@ -1,6 +1,6 @@
 """Run unit test files on the unix port: `micropython tests/mpy_run.py tests/unit/test_x.py [...]`.
 
-lib/, firmware/ and tests/ go in front of sys.path, wherever this file was called from. Prints
+lib/, firmware/, tests/ and tests/sim go in front of sys.path, wherever this was called from. Prints
 `ok name`, `skip name: reason` or `FAIL name` with a traceback; exit status 1 when one failed.
 """
 
@@ -49,7 +49,7 @@ def run_file(path, skip_type):
 
 def main(paths):
     here = folder(sys.argv[0])
-    for name in ("/../firmware", "/../lib", ""):
+    for name in ("/../firmware", "/../lib", "/sim", ""):
         sys.path.insert(0, here + name)
     from skip import Skip
 

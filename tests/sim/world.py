@@ -1,11 +1,11 @@
-"""A simulated network on a virtual clock, for both Pythons: heap of events, seeded chance, a digest.
+"""A simulated network on a virtual clock, for both Pythons: events, seeded chance, a digest.
 
     w = World(seed=1, loss=0.1, start=2**30 - 5000)
     n = w.add(lan=1)            # a Node on LAN 1
     w.run(60_000)               # advance virtual milliseconds
     w.digest()                  # SHA-256 over every datagram sent: time, sender, addresses, bytes
 
-Same seed, same digest, whatever the interpreter. LAN k is 10.77.k.0/24; a multicast stays on its LAN.
+Same seed, same digest, whatever the interpreter. LAN k is 10.77.k.0/24; multicast stays there.
 """
 
 import binascii
@@ -25,6 +25,8 @@ OWNER = bytes(range(32))
 GROUP_KEY = bytes([0]) + sha256(b"test group key").digest()
 NETWORK = network_id(OWNER)
 PORT = 4104
+SIGNALS = {"mains": True, "battery": None, "heap_free": 90000, "heap_largest": None,
+           "wifi": True, "metered": False}  # fmt: skip
 BROADCAST = bytes((255, 255, 255, 255, PORT >> 8, PORT & 255))
 
 
@@ -74,6 +76,10 @@ class World:
         self._queue = []
         self._seq = 0
         self._wake = []
+        self._seeds = []  # of each node, what restart() needs
+        self._nodekeys = []
+        self._cryptos = []
+        self._limits = []
 
     def tick(self):
         return (self.start + self.now) & MASK
@@ -89,16 +95,42 @@ class World:
         )
         node = Node(
             Config(config or {}), ident, Link(self, addr), XorShift(self.seed * 1000 + i + 1),
-            Entropy(self.seed * 1000 + i), self.tick(), lambda name, data: True, crypto, False, limits,
+            Entropy(self.seed * 1000 + i), self.tick(), lambda name, data: True, crypto, False,
+            limits,
         )  # fmt: skip
         self.nodes.append(node)
         self._wake.append(0)
+        self._seeds.append(seed)
+        self._nodekeys.append(ident.node_key)
+        self._cryptos.append(crypto)
+        self._limits.append(limits)
         self.ends[addr] = i
-        node.start(self.tick())
-        node.sample(self.tick(), {"mains": True, "battery": None, "heap_free": 90000,
-                                  "heap_largest": None, "wifi": True, "metered": False})  # fmt: skip
-        self._push(self.now, i, None, None)
+        self._boot(i, node)
         return node
+
+    def restart(self, node, epoch, addr=None):
+        """Power cut and boot: the same identity with an empty memory. Returns the new Node."""
+        i = self.nodes.index(node)
+        del self.ends[node.link.local]
+        addr = addr or node.link.local
+        old = node.own
+        ident = Identity(
+            self._seeds[i], old.public_key, NETWORK, self._nodekeys[i], GROUP_KEY, epoch
+        )
+        self.nodes[i] = new = Node(
+            node.cfg, ident, Link(self, addr), XorShift(self.seed * 1000 + i + 1 + epoch * 97),
+            Entropy(self.seed * 1000 + i + epoch * 97), self.tick(), lambda name, data: True,
+            self._cryptos[i], False, self._limits[i],
+        )  # fmt: skip
+        self.ends[addr] = i
+        self._boot(i, new)
+        return new
+
+    def _boot(self, i, node):
+        node.start(self.tick())
+        node.sample(self.tick(), dict(SIGNALS))
+        self._wake[i] = self.now
+        self._push(self.now, i, None, None)
 
     def remove(self, node):
         """Power cut: it hears and says nothing more."""

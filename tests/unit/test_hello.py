@@ -1,0 +1,185 @@
+from hashlib import sha256
+
+import kit
+from kit import Person, bare_node, count, events, gaps, give
+from l4mesh import counters as C
+from l4mesh import wire
+from l4mesh.events import EV_GONE, EV_NEIGHBOUR
+from l4mesh.peers import (
+    O_BATTERY,
+    O_INTERVAL,
+    O_LOAD,
+    O_MODE,
+    P_FETCHED,
+    P_LAN,
+    P_PROVEN,
+    P_SIGNED,
+)
+from world import BROADCAST, GROUP
+
+
+def hellos(n, ms, start=0, step=10):
+    """(ms, to, payload) of each HELLO within `ms`."""
+    out = []
+    for now in range(start, start + ms, step):
+        n.poll(now)
+        out += [(now, to, f[28:-16]) for f, to in n.link.take(wire.T_HELLO)]
+    return out
+
+
+def kinds(n, kind):
+    return [e for e in events(n) if e[0] == kind]
+
+
+def test_the_bytes_of_a_hello():
+    n = bare_node(1)
+    h = hellos(n, 200)[0][2]
+    assert h == (b"\x01\x02\xff\x00" + h[4:6] + sha256(bytes(n.own.record)).digest()[:8] + b"\0")
+    assert len(h) == 15
+
+
+def test_loud_three_times_then_by_group_only():
+    out = hellos(bare_node(1), 60000)
+    for i in (0, 2, 4):
+        assert out[i][1] == BROADCAST and out[i + 1][1] == GROUP and out[i][2] == out[i + 1][2]
+        assert out[i][2][0] & 1
+    assert [to for _, to, _ in out[6:]] == [GROUP] * (len(out) - 6)
+    assert not [p for _, _, p in out[6:] if p[0] & 1]
+
+
+def test_pauses_double_up_to_the_longest():
+    out = [t for t, to, _ in hellos(bare_node(1, hello_max_s=20), 300000, step=50) if to == GROUP]
+    waits = gaps(out)
+    assert out[0] <= 150
+    assert max(waits) <= 30000 and waits[0] <= 3000
+    late = waits[6:]
+    assert sum(late) // len(late) > 14000
+    assert all(10000 <= g <= 30000 for g in late)
+
+
+def test_a_hello_says_how_long_the_next_may_take():
+    for mode in ("standard", "passive"):
+        n = bare_node(1, hello_max_s=20, mode=mode)
+        out = [h for h in hellos(n, 500000, step=50) if h[1] == GROUP]
+        waits = gaps([t for t, _, _ in out])
+        for i in range(len(waits)):
+            assert waits[i] <= wire.u16(out[i][2], 4) * 1000
+        assert (wire.u16(out[-1][2], 4) > 100) == (mode == "passive")
+
+
+def test_not_before_the_record_is_signed():
+    n = bare_node(1)
+    n.own.ready = False
+    assert hellos(n, 500) == []
+    n.own.ready = True
+    assert hellos(n, 100, 500) != []
+
+
+def test_what_a_hello_tells_is_kept():
+    n = bare_node(1)
+    p = Person(2)
+    give(n, p, p.hello(mode=2, interval=77), 5000)
+    i = n.peers.find(p.id[:8])
+    assert n.peers.flags(i) & P_LAN and n.peers.addr(i) == p.addr
+    assert n.peers.get(i, O_MODE) == 2 and n.peers.get(i, O_BATTERY) == 255
+    assert n.peers.get(i, O_LOAD) == 0 and n.peers.get16(i, O_INTERVAL) == 77
+    assert kinds(n, EV_NEIGHBOUR) == [(EV_NEIGHBOUR, p.id[:8], p.addr)]
+    give(n, p, p.hello(), 5001)
+    assert kinds(n, EV_NEIGHBOUR) == [] and count(n, C.C_NEIGHBOUR_NEW) == 1
+    assert count(n, C.C_HELLO_RX) == 2
+
+
+def test_a_newcomer_is_greeted_soon():
+    n = bare_node(1)
+    hellos(n, 200000, step=100)
+    p = Person(2)
+    give(n, p, p.hello(), 200000)
+    assert len(hellos(n, 1100, 200000)) >= 1
+
+
+def test_the_first_copy_counts_and_the_second_is_a_replay():
+    n = bare_node(1)
+    p = Person(2)
+    f = p.hello()
+    give(n, p, f, 10)
+    give(n, p, f, 11)
+    assert count(n, C.C_HELLO_RX) == 1 and count(n, C.C_REPLAY) == 1
+
+
+def test_gone_after_three_announced_intervals():
+    n = bare_node(1)
+    p = Person(2)
+    give(n, p, p.hello(interval=5), 1000)
+    hellos(n, 15000, 1000)
+    assert kinds(n, EV_GONE) == []
+    hellos(n, 1100, 16000)
+    assert kinds(n, EV_GONE) == [(EV_GONE, p.id[:8])]
+    assert n.peers.find(p.id[:8]) == -1 and count(n, C.C_NEIGHBOUR_GONE) == 1
+
+
+def test_goodbye():
+    n = bare_node(1)
+    p = Person(2)
+    give(n, p, p.hello(), 1000)
+    give(n, p, p.frame(wire.T_BYE, wire.ALL, b"\0"), 2000)
+    assert kinds(n, EV_GONE) == [(EV_GONE, p.id[:8])]
+    assert n.peers.find(p.id[:8]) == -1
+    n.link.take()
+    n.stop(3000, 2)
+    assert [(f[28:-16], to) for f, to in n.link.take(wire.T_BYE)] == [(b"\x02", GROUP)]
+
+
+def test_another_record_is_to_be_fetched_again():
+    n = bare_node(1)
+    p = Person(2)
+    give(n, p, p.hello(), 10)
+    i = n.peers.find(p.id[:8])
+    n.peers.set_flag(i, P_SIGNED)
+    give(n, p, p.hello(), 20)
+    assert n.peers.flags(i) & P_SIGNED
+    n.peers.set_flag(i, P_FETCHED)
+    give(n, p, p.hello(p.record(counter=2)), 30)
+    assert not n.peers.flags(i) & (P_SIGNED | P_FETCHED)
+
+
+def test_a_hello_from_elsewhere_takes_the_proof_along():
+    """Else a member could prove one address and have another one flooded."""
+    n = bare_node(1)
+    p = Person(2)
+    kit.prove(n, p, 10)
+    i = n.peers.find(p.id[:8])
+    give(n, p, p.hello(), 20)
+    assert n.peers.flags(i) & P_PROVEN
+    victim = Person(3, "10.77.1.77:4104")
+    give(n, victim, p.hello(), 30)
+    assert not n.peers.flags(i) & P_PROVEN
+    n.link.take()
+    give(n, victim, p.query(n.id, n.id), 40)
+    assert [f[1] for f, _ in n.link.take()] == [wire.T_COOKIE]
+
+
+def test_digests_of_a_later_version_are_skipped_and_short_ones_dropped():
+    n = bare_node(1)
+    p = Person(2)
+    body = p.hello()[28:-17]
+    give(n, p, p.frame(wire.T_HELLO, wire.ALL, body + b"\x08" + bytes(7)), 10)
+    assert count(n, C.C_HELLO_RX) == 0
+    give(n, p, p.frame(wire.T_HELLO, wire.ALL, body + b"\x08" + bytes(8)), 20)
+    assert count(n, C.C_HELLO_RX) == 1
+
+
+def test_a_peer_not_heard_for_an_hour_is_forgotten():
+    n = bare_node(1)
+    p = Person(2)
+    kit.prove(n, p, 10)
+    hellos(n, 3600000, 10, 5000)
+    assert n.peers.find(p.id[:8]) >= 0
+    hellos(n, 10000, 3600010, 1000)
+    assert n.peers.find(p.id[:8]) == -1
+
+
+def test_an_interval_of_nothing_is_taken_as_one_second():
+    n = bare_node(1)
+    p = Person(2)
+    give(n, p, p.hello(interval=0), 1000)
+    assert n.peers.get16(n.peers.find(p.id[:8]), O_INTERVAL) == 1
