@@ -18,6 +18,7 @@ from .record import O_EPOCH, O_KEY, O_TIER, SIZE, check_form
 from .wire import T_JOIN, put30, u16, u30
 
 _REPLY_MS = const(600)
+_TRIES = const(3)  # at once, then with growing pauses
 
 
 class Member:
@@ -43,6 +44,7 @@ class Member:
         self._version = 0
         self._ends = 0
         self._began = 0
+        self._tries = 0  # JOINs in a row without a word
         self._pause = Backoff(1000, 60000)
 
     def start(self, now: int) -> None:
@@ -88,6 +90,7 @@ class Member:
         if t is None or u30(buf, off) != self._token:
             return False
         self._asked = None
+        self._tries = 0
         status = buf[off + 4]
         self._tiers.answered(t, now, self._sent)
         self._reach.look()
@@ -164,6 +167,7 @@ class Member:
             self._events.put((EV_LEFT,))
         if self._reach.up and not self._was_up and not self.joined and self._asked is None:
             self._pause.reset()
+            self._tries = 0
             self._due = now
         self._was_up = self._reach.up
         return self._poll_join(now)
@@ -181,6 +185,10 @@ class Member:
             t = self._asked
             self._asked = None
             self._reach.missed(t, now)
+            self._tries += 1
+            if self._tries >= _TRIES:  # it may answer pings, and still have no word on this
+                self._due = ticks.add(now, self._pause.next(self._rng))
+                return max(0, ticks.diff(self._due, now))
         t = self._tiers.first_up()
         if t is None:
             self._due = ticks.add(now, self._pause.next(self._rng))
