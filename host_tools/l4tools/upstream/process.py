@@ -7,13 +7,14 @@ Secrets go by stdin, never as arguments. The child ends when this process does, 
 """
 
 import json
+import os
 import queue
 import subprocess
 import sys
 import threading
 from collections import deque
 
-from ..errors import ToolError
+from ..errors import ToolError, Unavailable
 
 _READY_S = 60
 _STOP_S = 15
@@ -56,16 +57,17 @@ class TierProcess:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,  # Ctrl-C is for the launcher, which stops it in order
-            env=_environment(),
+            env=environment(),
         )
         self._child.stdin.write(json.dumps(self.config) + "\n")
         self._child.stdin.flush()
         self._lines = queue.Queue()
-        for stream in (self._child.stdout, self._child.stderr):
-            threading.Thread(
-                target=self._read, args=(stream, self._lines, stream is self._child.stdout),
-                daemon=True,
-            ).start()  # fmt: skip
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream, self._lines, is_stdout), daemon=True)
+            for stream, is_stdout in ((self._child.stdout, True), (self._child.stderr, False))
+        ]
+        for reader in self._readers:
+            reader.start()
         return self.wait_ready() if wait else self
 
     def wait_ready(self) -> "TierProcess":
@@ -75,8 +77,11 @@ class TierProcess:
             line = None
         if line is None:
             self.stop()
+            for reader in self._readers:
+                reader.join(2)
+            kind = Unavailable if self._child.returncode == Unavailable.exit_code else ToolError
             said = self.log[-1] if self.log else "It said nothing; see its data folder."
-            raise ToolError("%s did not start. %s" % (self.name, said))
+            raise kind("%s did not start. %s" % (self.name, said))
         self.ready = json.loads(line[6:])
         return self
 
@@ -114,12 +119,13 @@ class TierProcess:
         self._child.stdin.close()
 
 
-def _environment():
+def environment() -> dict:
     """The child imports the same l4tools and l4mesh as this process."""
-    import os
-
     from ..paths import LIB, ROOT
 
     here = [str(ROOT / "host_tools"), str(LIB)]
     kept = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(here + kept)}
+
+
+_environment = environment  # by this name until its users have moved

@@ -1,0 +1,102 @@
+"""`l4 upstream`: the tiers above the boards, in the foreground."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import ToolError
+from ..session import Session
+from . import verb
+
+app = verb("Run the tiers above the boards: L3 (edge), L2 (global), L1 (the authority).")
+
+_OPEN = (
+    "Open to the network: whoever reaches {where} can send datagrams to the mesh ports and try to "
+    "log in by MQTT. Only what carries a key of this network is answered. Over MQTT a node's "
+    "password is sent in clear; its readings are sealed. NATS itself stays on loopback."
+)
+
+
+@app.command()
+def upstream(
+    ctx: typer.Context,
+    tier: Annotated[
+        list[int] | None,
+        typer.Option("--tier", help="1, 2 or 3; repeatable; default: all three", min=1, max=3),
+    ] = None,
+    listen: Annotated[
+        str, typer.Option("--listen", help="IPv4 address for mesh and MQTT", metavar="ADDR")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option("--port", help="mesh port, for one tier", min=1024, max=65535)
+    ] = None,
+    mqtt_port: Annotated[
+        int, typer.Option("--mqtt-port", help="0: any free one, the same each time", min=0)
+    ] = 0,
+    no_mqtt: Annotated[
+        bool, typer.Option("--no-mqtt", help="no MQTT on the nearest tier")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="folder of the stores", metavar="DIR")
+    ] = None,
+    nats: Annotated[
+        str | None,
+        typer.Option("--nats", help="your NATS servers instead of private ones", metavar="URLS"),
+    ] = None,
+    up: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--up", help="where a tier above runs, e.g. L2=192.0.2.7:4112", metavar="TIER=IP:PORT"
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="run the tier of this file; no network", metavar="FILE"),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", help="write that file for one tier and end", metavar="FILE"),
+    ] = None,
+) -> None:
+    """Run the upstream here until Ctrl-C; on loopback only, unless --listen says otherwise."""
+    from .. import network as networks
+    from ..upstream import launch
+
+    session: Session = ctx.obj
+    if config is not None:
+        launch.run(session.out, [launch.read_config(config)])
+        return
+    levels = sorted(set(tier or networks.TIERS))
+    if port is not None and len(levels) > 1:
+        raise typer.BadParameter("--port is for one tier; say which with --tier")
+    try:
+        above = networks.parse_upstream(up or [])
+    except ValueError as e:
+        raise typer.BadParameter(str(e))
+    made = session.load_network()
+    plan = launch.Plan(
+        network=made,
+        levels=levels,
+        listen=launch.check_address(listen),
+        port=port,
+        mqtt_port=None if no_mqtt else mqtt_port,
+        data=data or networks.home() / "upstream" / made.name,
+        nats=nats,
+        up={level: found[0] for level, found in above.items()},
+    )
+    if export is not None:
+        if len(levels) > 1:
+            raise typer.BadParameter("--export is for one tier; say which with --tier")
+        if export.exists():
+            raise ToolError(f"{export} exists already. Choose another name.")
+        launch.export(plan, export)
+        session.out.record({"file": export, "tier": levels[0]})
+        session.out.note(
+            "Secrets: this file lets a machine be that tier. Keep no copy. "
+            f"Run it there with: l4 upstream --config {export.name}"
+        )
+        return
+    if not listen.startswith("127."):
+        session.out.note(_OPEN.format(where=listen))
+    launch.run(session.out, plan.configs(), plan.links)
