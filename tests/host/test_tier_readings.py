@@ -268,10 +268,32 @@ def test_the_store_away_is_not_now_and_nothing_is_lost(tmp_path):
         run(main())
 
 
-def _restarted(bed):
+def test_mqtt_works_again_after_its_server_was_killed(tmp_path):
+    with Bed(tmp_path, mqtt=True) as bed:
+
+        async def main():
+            async with bed.node("n") as n:
+                await n.join()
+                (await login(bed, n)).sock.close()
+                kill(bed.nats_pid(3))
+                await until(lambda: _restarted(bed, 3), "the private server runs again")
+                mqtt = await login(bed, n)  # the users are in a file
+                try:
+                    n.node.uplink = Uplink(n, mqtt)
+                    queue = give_queue(n)
+                    submit(n, texts(5))
+                    await emptied(n, queue)
+                    assert await stored_by(bed, n) == numbered(texts(5))
+                finally:
+                    mqtt.sock.close()
+
+        run(main())
+
+
+def _restarted(bed, level=1):
     """The pid in the file is alive: a killed one is not."""
     try:
-        with open("/proc/%d/stat" % bed.nats_pid(1)) as f:
+        with open("/proc/%d/stat" % bed.nats_pid(level)) as f:
             return f.read().rpartition(")")[2].split()[0] != "Z"
     except (OSError, ValueError):
         return False

@@ -4,6 +4,7 @@ from collections import deque
 
 from l4mesh import ticks
 from l4mesh.counters import C_NO_KEY
+from l4mesh.wire import COOKIE_LEN, F_COOKIE, HEAD, T_JOIN
 
 from ..link import now_ms
 
@@ -37,7 +38,18 @@ class Held:
                 self._tier.receive(f[3], f[4])
             else:
                 self._tier.counters.inc(C_NO_KEY)
+        if found and not self._tier.keys.good(sid):
+            # The frame only claimed to be of this node. Kept, such keys would push real ones out.
+            self._tier.keyserve.keys.forget(sid)
 
     def expire(self, now) -> None:
         while self._frames and ticks.diff(now, self._frames[0][0]) > _MOST_MS:
             self._frames.popleft()
+
+
+def named(data, n):
+    """The node id that a JOIN names in clear, None for other frames."""
+    if n < HEAD + COOKIE_LEN + 16 or data[1] != T_JOIN:
+        return None
+    o = HEAD + COOKIE_LEN if data[2] & F_COOKIE else HEAD
+    return bytes(data[o : o + 16])

@@ -23,10 +23,18 @@ class KeyServe:
         self._tier = tier
         cfg = tier.cfg
         if cfg.tier == 1:
-            self.keys = NodeKeys(master=cfg.master, find=tier.find)
+            self.keys = NodeKeys(master=cfg.master, find=self.find)
         else:
             self.keys = NodeKeys(fetch=self._ask)
         self._tokens, self._last_s = float(_FETCH_BURST), 0.0
+
+    def find(self, short_id):
+        """Full id of a short one, as far as this tier knows; L1 knows all that ever joined."""
+        for node_id in self._tier.tier_ids.values():
+            if node_id[:8] == short_id:
+                return node_id
+        registry = self._tier.stores.registry
+        return registry.full_id(short_id) if registry is not None else None
 
     async def fetch(self, short_id, node_id=None):
         """(node id, key), or None: there is no such node, or nobody can be asked now."""

@@ -21,6 +21,7 @@ from l4mesh.resolve import Q_AUTHORITY, Q_TRACE
 from l4mesh.wire import (
     ACTIVE,
     ANSWER_LEN,
+    BUSY,
     FOUND,
     MISS,
     QUERY_LEN,
@@ -57,7 +58,7 @@ class Lookups:
 
     def on_query(self, slot, sid, buf, addr, started_ns):
         tier = self._tier
-        if not tier.allowed(slot, buf, addr):
+        if not tier.proven(slot, buf, addr):
             return
         g = tier.gate
         off, end = g.off, g.end
@@ -66,6 +67,9 @@ class Lookups:
         if end - off < QUERY_LEN + _PAD:
             flags &= ~Q_TRACE
         question = (bytes(buf[off : off + 4]), sid, addr, g.linked, flags, started_ns)
+        if not tier.within(slot):
+            self._answer(question, Found(BUSY, tier.level))
+            return
         found = self._here(target, flags)
         if found is not None:
             self._answer(question, found)

@@ -29,7 +29,6 @@ from l4mesh.seal import seal
 from l4mesh.wire import (
     ACTIVE,
     COOKIE_LEN,
-    F_COOKIE,
     HEAD,
     T_ACK,
     T_ANSWER,
@@ -50,7 +49,7 @@ from l4mesh.wire import (
 from .. import fastsig
 from ..link import now_ms
 from .batches import Batches
-from .held import Held
+from .held import Held, named
 from .joins import Joins
 from .keyserve import KeyServe
 from .lookups import Lookups
@@ -88,7 +87,7 @@ class Tier:
         self.above = {node_id[:8] for _, _, node_id in above}
         self.keyserve = KeyServe(self)
         self.keys = TierKeys(
-            self.keyserve.keys, cfg.node_key, [a[2] for a in above], cfg.groups, self.find
+            self.keyserve.keys, cfg.node_key, [a[2] for a in above], cfg.groups, self.keyserve.find
         )
         self.cookies = Cookies(os.urandom, now)
         self.gate = Gate(
@@ -191,7 +190,7 @@ class Tier:
         keys, g = self.keys, self.gate
         n = len(data)
         keys.wanted = None
-        keys.named = _named(data, n)
+        keys.named = named(data, n)
         slot = g.check(data, n, addr, now_ms())
         if slot >= 0:
             self._take(slot, data, addr, started_ns)
@@ -233,16 +232,18 @@ class Tier:
 
     def allowed(self, slot, buf, addr) -> bool:
         """Unicast work: only for a proven address, and within the limit of the id."""
-        if addr[0] == 0:
-            return self.limits.allow_id(slot, now_ms()) or self._limited()
-        if not self.gate.proven(slot, buf, addr):
-            self._challenge(slot, buf, addr)
-            return False
-        if self.peers.flags(slot) & P_TIER:
-            return True
-        return self.limits.allow_id(slot, now_ms()) or self._limited()
+        return self.proven(slot, buf, addr) and self.within(slot)
 
-    def _limited(self):
+    def proven(self, slot, buf, addr) -> bool:
+        """Does the sender receive at `addr`? If that is not known, it is asked to show it."""
+        if addr[0] == 0 or self.gate.proven(slot, buf, addr):
+            return True
+        self._challenge(slot, buf, addr)
+        return False
+
+    def within(self, slot) -> bool:
+        if self.peers.flags(slot) & P_TIER or self.limits.allow_id(slot, now_ms()):
+            return True
         self.counters.inc(C_LIMITED)
         return False
 
@@ -262,14 +263,6 @@ class Tier:
         end = o + len(payload)
         self.tx.buf[o:end] = payload
         return self.tx.send(end, addr)
-
-    def find(self, short_id):
-        """Full id of a short one, as far as this tier knows; L1 knows all that ever joined."""
-        for node_id in self.tier_ids.values():
-            if node_id[:8] == short_id:
-                return node_id
-        registry = self.stores.registry
-        return registry.full_id(short_id) if registry is not None else None
 
     # -- what needs no file of its own ----------------------------------------------------------
 
@@ -298,11 +291,3 @@ class Tier:
         if self.allowed(slot, buf, addr):
             g = self.gate
             self._info.answer(sid, buf, g.off, g.end, addr, g.linked, now_ms())
-
-
-def _named(data, n):
-    """The node id that a JOIN names in clear, None for other frames."""
-    if n < HEAD + COOKIE_LEN + 16 or data[1] != T_JOIN:
-        return None
-    o = HEAD + COOKIE_LEN if data[2] & F_COOKIE else HEAD
-    return bytes(data[o : o + 16])

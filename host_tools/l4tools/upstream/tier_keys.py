@@ -17,10 +17,11 @@ _KEPT = 20_000
 
 
 class _Key:
-    __slots__ = ("node_id", "key", "mac", "seal")
+    __slots__ = ("node_id", "key", "mac", "seal", "good")
 
     def __init__(self, node_id, key):
         self.node_id, self.key = node_id, key
+        self.good = False  # a tag under it was right
         self.mac = Mac(mac_key(key))
         self.seal = seal_key(key)
 
@@ -60,10 +61,17 @@ class TierKeys(Keyring):
 
     def keep(self, short_id) -> None:
         """The tag under the key of this sender was good: remember the key."""
-        if short_id not in self._ready and short_id not in self._above:
-            key = self._of(short_id)
-            if key is not None:
-                self._put(short_id, key)
+        if short_id in self._above:
+            return
+        key = self._of(short_id)
+        if key is not None and not key.good:
+            key.good = True
+            self._put(short_id, key)
+
+    def good(self, short_id) -> bool:
+        """Was there ever a good tag under the key that is here now?"""
+        key = self._ready.get(short_id)
+        return key is not None and key.good
 
     def _of(self, short_id):
         if short_id in self._above:

@@ -12,7 +12,7 @@ import logging
 
 from l4mesh import ticks
 from l4mesh.backoff import Backoff
-from l4mesh.wire import T_JOIN, T_PING, put30
+from l4mesh.wire import MAX_FRAME, T_JOIN, T_PING, TAG, put30
 
 from ..link import now_ms
 
@@ -157,7 +157,10 @@ class Uplinks:
         tx = self._tx
         o = tx.begin(r.kind, r.upper.short_id, link=True, sealed=r.sealed, cookie=cookie)
         end = o + len(r.body)
-        if end > len(tx.buf) - 16:
+        if end > MAX_FRAME - TAG:  # a full BATCH has no room for a cookie: it comes again,
+            o = tx.begin(T_PING, r.upper.short_id, link=True, cookie=cookie)  # .. this proves us
+            tx.buf[o : o + 17] = bytes(17)
+            tx.send(o + 17, r.upper.addr)
             return
         tx.buf[o:end] = r.body
         self._frames.pop(r.frame, None)
