@@ -1,6 +1,6 @@
 """Run unit test files on the unix port: `micropython tests/mpy_run.py tests/unit/test_x.py [...]`.
 
-lib/, firmware/, tests/ and tests/sim go in front of sys.path, wherever this was called from. Prints
+lib/, firmware/, tests/ and tests/sim go in front of sys.path, wherever this is called. Prints
 `ok name`, `skip name: reason` or `FAIL name` with a traceback; exit status 1 when one failed.
 """
 

@@ -183,3 +183,11 @@ def test_an_interval_of_nothing_is_taken_as_one_second():
     p = Person(2)
     give(n, p, p.hello(interval=0), 1000)
     assert n.peers.get16(n.peers.find(p.id[:8]), O_INTERVAL) == 1
+
+
+def test_a_new_record_is_told_soon():
+    n = bare_node(1)
+    hellos(n, 200000, step=100)
+    n.own.set_endpoints(n.own.lan, bytes((203, 0, 113, 9, 16, 8)))
+    out = hellos(n, 1100, 200000)
+    assert out and out[-1][2][6:14] == n.own.hash

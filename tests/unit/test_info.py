@@ -1,0 +1,89 @@
+import json
+
+from kit import Person, b4, bare_node, give, prove
+from l4mesh import wire
+from l4mesh.endpoint import format_endpoint, id_text
+from l4mesh.info import Info
+
+
+def fetch(n, p, topic, pad=394, now=20):
+    """The document, put together from its parts."""
+    text = b""
+    part = 0
+    while True:
+        payload = b4(5) + bytes((topic, part)) + bytes(pad)
+        give(n, p, p.frame(wire.T_INFO_REQ, n.id, payload), now)
+        got = n.link.take(wire.T_INFO)
+        if not got:
+            return None
+        b = got[0][0][28:-16]
+        assert b[:6] == payload[:6]
+        text += b[7:]
+        part += 1
+        if part == b[6]:
+            return json.loads(text)
+
+
+def make(**config):
+    n = bare_node(1, **config)
+    p = Person(2)
+    prove(n, p, 10)
+    return n, p
+
+
+def test_status():
+    n, p = make(name="kitchen")
+    d = fetch(n, p, 1)
+    assert d["id"] == id_text(n.id) and d["name"] == "kitchen" and d["mode"] == "standard"
+    assert d["joined"] is False and d["tier"] == 0 and d["upstream"] == [] and d["epoch"] == 1
+    assert d["cache"] == [0, 50] and d["neighbours"] == 0 and "queue" not in d
+
+
+def test_status_names_upstream_and_neighbours():
+    n = bare_node(1, linked=True, upstream=[[3, "10.77.0.3:4104"]])
+    p = Person(2)
+    give(n, p, p.hello(), 5)
+    d = Info(n).document(1, 10)
+    assert d["upstream"] == [[3, False, 0]] and d["neighbours"] == 1
+
+
+def test_why():
+    n, p = make()
+    assert fetch(n, p, 2) == json.loads(json.dumps(n.modes.why(20)))
+
+
+def test_neighbours():
+    n, p = make()
+    assert fetch(n, p, 3) == []
+    give(n, p, p.hello(), 20)
+    got = fetch(n, p, 3, now=3020)
+    assert got == [[id_text(p.id[:8]), format_endpoint(p.addr), "lan", "standard", 255, 0, 0, 0]]
+
+
+def test_counters():
+    n, p = make()
+    d = fetch(n, p, 4)
+    assert d["cookie_sent"] == 1 and d["rx"] == 3
+
+
+def test_small_requests_get_more_and_smaller_parts():
+    n, p = make()
+    for pad in (6, 40, 100):
+        d = fetch(n, p, 1, pad)
+        assert d["id"] == id_text(n.id)
+
+
+def test_what_is_not_there_gets_no_answer():
+    n, p = make()
+    for topic in (0, 5, 255):
+        assert fetch(n, p, topic) is None
+    give(n, p, p.frame(wire.T_INFO_REQ, n.id, b4(5) + b"\x01\xc8" + bytes(100)), 20)
+    assert n.link.take(wire.T_INFO) == []
+
+
+def test_many_neighbours_fit_in_parts():
+    n, p = make()
+    for k in range(40):
+        q = Person(100 + k, "10.77.1.%d:4104" % (50 + k))
+        give(n, q, q.hello(), 20)
+    assert 20 <= len(fetch(n, p, 3)) <= 41
