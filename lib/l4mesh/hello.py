@@ -57,6 +57,7 @@ class Hello:
         self._sent = True
         self._loud = _LOUD
         self._swept = 0
+        self._told = 0  # version of our record that others are told soon
         self.mode = PASSIVE
         self.battery = 255
         self.load = 0
@@ -86,6 +87,9 @@ class Hello:
         if ticks.diff(now, self._swept) >= 1000:
             self._swept = now
             self._sweep(now)
+        if self._own.version != self._told:
+            self._told = self._own.version
+            self.hurry(now)
         if not self._sent and ticks.diff(self._at, now) <= 0:
             self._sent = True
             self._send(now)

@@ -1,4 +1,4 @@
-# floor 6: pipeline
+# floor 5: machines
 # Status for people, as JSON in parts. RAM: loaded at the first question only.
 """INFO: one JSON document in parts of at most three times the request (docs/protocol.md 4)."""
 

@@ -156,6 +156,7 @@ class Member:
         self._tx.epoch = epoch
         self._tx.counter = 0
         self._own.restart(epoch)
+        self._pause.reset()
         self._due = now
 
     def poll(self, now: int, now_min: int) -> int:

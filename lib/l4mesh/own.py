@@ -40,6 +40,7 @@ class Own:
     def restart(self, epoch: int) -> None:
         """A new epoch (boot, or the old one was lost): the record must carry it."""
         self.epoch = epoch
+        self.ready = False  # the old record would only make others ask again
         self._counter = 0
         self._job = None
         self._dirty = True

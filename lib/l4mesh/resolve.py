@@ -70,13 +70,14 @@ class Resolve:
         """Start a look-up of a 16-byte node id. False when all places are taken."""
         if len(target) != 16:
             raise ValueError("a node id has 16 bytes; use endpoint.parse_id() on text")
-        i = -1 if flags & Q_AUTHORITY else self._routes.find(target, now_min)
+        past = flags & Q_AUTHORITY  # all that is remembered here
+        i = -1 if past else self._routes.find(target, now_min)
         if i >= 0:
             rec = bytes(self._routes.view[i * SIZE : (i + 1) * SIZE])
             self._count.inc(C_LOOKUP_OWN)
             self._events.put((EV_ANSWER, target, FOUND, 6, 0, rec, None))
             return True
-        if self._under_way.refused(target, now):
+        if not past and self._under_way.refused(target, now):
             self._count.inc(C_LOOKUP_UNKNOWN)
             self._events.put((EV_ANSWER, target, UNKNOWN, 6, 0, None, None))
             return True
@@ -86,7 +87,7 @@ class Resolve:
         q = self._under_way.begin(target, flags, self._tx.counter + 1, now)
         if q is None:
             return False
-        self._step(q, _TIER - 1 if flags & Q_AUTHORITY else 0, now)
+        self._step(q, _TIER - 1 if past else 0, now)
         return True
 
     def _step(self, q, stage, now):
