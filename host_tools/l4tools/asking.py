@@ -12,12 +12,15 @@ import time
 from l4mesh.endpoint import format_endpoint, parse_endpoint
 from l4mesh.wire import (
     INFO_PAD,
+    MODE_NAMES,
+    T_ANSWER,
     T_COOKIE,
     T_INFO,
     T_INFO_REQ,
     T_PING,
     T_PONG,
     put30,
+    u16,
     u30,
 )
 
@@ -44,20 +47,31 @@ class Asking:
     def __init__(self):
         self._questions = {}  # token -> _Question
         self._token = random.getrandbits(29)
+        self.tier_ms = None  # own time of the tier whose ANSWER came last
 
     def hear(self, node) -> None:
         """Let the answers that this node receives come here."""
         do = node.inbox._do
-        cookie, pong = do[T_COOKIE], do[T_PONG]
+        cookie, pong, answer = do[T_COOKIE], do[T_PONG], do[T_ANSWER]
+        do[T_ANSWER] = lambda *a: self._note(*a) or answer(*a)
         do[T_COOKIE] = lambda *a: self._on_cookie(*a) or cookie(*a)
         do[T_PONG] = lambda *a: self._on_answer(*a) or pong(*a)
         do[T_INFO] = self._on_answer
 
     async def ping(self, node_id, timeout_s=5.0, addr=None) -> float:
         """Round trip in ms. NotFound or Unavailable say which of the two it was."""
-        body = bytes(17)
-        answer, sent_s, got_s = await self._ask(T_PING, node_id, body, timeout_s, addr)
-        return (got_s - sent_s) * 1000
+        return (await self.pong(node_id, timeout_s, addr))["ms"]
+
+    async def pong(self, node_id, timeout_s=5.0, addr=None) -> dict:
+        """The same with what the node says of itself; battery None = mains."""
+        p, sent_s, got_s = await self._ask(T_PING, node_id, bytes(17), timeout_s, addr)
+        return {
+            "ms": (got_s - sent_s) * 1000,
+            "mode": MODE_NAMES[p[4]] if p[4] < len(MODE_NAMES) else "",
+            "battery": p[5] if p[5] <= 100 else None,
+            "load": p[6],
+            "seen_as": format_endpoint(p[7:13]),
+        }
 
     async def info(self, node_id, topic="status", timeout_s=5.0, addr=None):
         """The document that a node or tier gives on a topic of TOPICS."""
@@ -146,6 +160,10 @@ class Asking:
                 self._send(q, bytes(buf[o + 4 : o + 12]))
                 return True
         return False
+
+    def _note(self, slot, buf, addr, now):
+        g = self.node.gate
+        self.tier_ms = u16(buf, g.off + 12) / 10 if g.linked else None
 
     def _on_answer(self, slot, buf, addr, now):
         """A PONG or INFO: True when it is to a question of ours."""

@@ -30,6 +30,7 @@ from l4mesh.wire import STATUS_NAMES, u16
 
 from . import fastsig
 from .asking import TOPICS, Asking
+from .counting import Counting
 from .errors import ToolError, Unavailable
 from .link import GROUP, CableLink, UdpLink, now_ms
 from .network import home
@@ -46,13 +47,17 @@ class Hop(NamedTuple):
 
 
 class LookupResult(NamedTuple):
-    """`status`: found, unknown, unavailable or failed. `source`: own, lan, p2p, l3, l2 or l1."""
+    """`status`: found, unknown, unavailable or failed. `source`: own, lan, p2p, l3, l2 or l1.
+
+    `own_ms` is what the tier that we asked took for itself; None if another kind of node answered.
+    """
 
     status: str
     source: str
     ms: int
     record: bytes | None
     hops: tuple[Hop, ...]
+    own_ms: float | None = None
 
     @property
     def endpoints(self) -> dict:
@@ -91,7 +96,7 @@ class HostNode(Asking):
             **(config or {}),
         }
         self._folder = Path(folder) if folder is not None else None
-        self._lock = self._task = None
+        self._lock = self._task = self._counting = None
         self.node = self.link = self.ident = None
         self.on_event = None  # called with every event of the node
         self._wake = asyncio.Event()
@@ -160,7 +165,11 @@ class HostNode(Asking):
         )
 
     def _identity(self, store):
+        counting = Counting(store) if self._ephemeral else None
         ident = Identity.load(store, lambda: os.urandom(32), fastsig.public_key)
+        if counting is not None:
+            counting.resume(ident)
+            self._counting = counting
         net = self.network
         number, key = net.group
         for name, value in (
@@ -193,6 +202,8 @@ class HostNode(Asking):
             fastsig, True,
         )  # fmt: skip
         node.loopback = node.resolver.loopback = self.link.local[0] == 127
+        if self._counting is not None:
+            node.tx.counter = node.own._counter = self._counting.first
         self.hear(node)
         return node
 
@@ -224,6 +235,8 @@ class HostNode(Asking):
             wait_ms = self.node.poll(now_ms())
             while (event := self.node.next_event()) is not None:
                 self._on_event(event)
+            if self._counting is not None:
+                self._counting.cover(self.node.tx.epoch, self.node.tx.counter)
             if loop.time() - sampled_s > 5:
                 sampled_s = loop.time()
                 self._sample()
@@ -237,7 +250,9 @@ class HostNode(Asking):
         if e[0] == EV_JOINED and not self._joined.done():
             self._joined.set_result(e[1])
         elif e[0] == EV_ANSWER:
-            result = LookupResult(STATUS_NAMES[e[2]], SOURCES[e[3]], e[4], e[5], _hops(e[6]))
+            result = LookupResult(
+                STATUS_NAMES[e[2]], SOURCES[e[3]], e[4], e[5], _hops(e[6]), self.tier_ms
+            )
             for future in self._lookups.pop(e[1], []):
                 if not future.done():
                     future.set_result(result)
