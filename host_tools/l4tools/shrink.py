@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from l4tools.errors import ToolError
-from l4tools.shrink_bundle import Bundles
+from l4tools.shrink_bundle import Bundles, Stub
 from l4tools.shrink_dead import drop_dead
 from l4tools.shrink_fold import fold
 from l4tools.shrink_names import lead, shorten
@@ -33,10 +33,10 @@ Source = Path | bytes | str
 # Read by name at boot, or edited by users: taken as they are.
 AS_IS = ("boot.py", "main.py", "app.py")
 _SUPERVISOR = "console sensors supervisor"
-_IO = "clock entropy address udp runner watchdog wifi store_fs store_nvs"
+_IO = "clock address udp runner watchdog wifi store_fs store_nvs"
 _CORE = """compat ticks prng minutes endpoint ring backoff events config keys seal mac wire record
     counters limits routes peers keyring cookie tiers window modes_table modes segments queue sync
-    sender gate own checker chooser reach member hello fetch lookups resolve serve remote learner
+    sender gate own checker chooser reach member hello fetch lookups resolve serve learner
     inbox node"""
 # {bundle: modules that every board loads}; the others stay files of their own, loaded when needed.
 BUNDLES = {
@@ -45,7 +45,10 @@ BUNDLES = {
         "l4mesh." + n for n in ("sha512", "ed25519_table", "ed25519_curve", "ed25519")
     ),
     # What only the start needs; the supervisor forgets it then.
-    "l4start": ("l4mesh.config_check", "l4mesh.identity", "settings", "provision", "start"),
+    "l4start": (
+        *("l4mesh.config_check", "l4mesh.identity", "l4mesh_io.entropy"),
+        *("settings", "provision", "start"),
+    ),
     "supervisor": (*("l4mesh_io." + n for n in _IO.split()), *_SUPERVISOR.split()),
 }
 # What applications hold or tools call over USB: public methods of these stay, named or not.
@@ -98,19 +101,20 @@ def project(
     values = fold(modules) if "fold" in steps else {}
     if "dead" in steps:
         drop_dead(modules, trees, KEEP)
-    stubs: dict[str, bytes] = {}
+    stubs: list[Stub] = []
     if "bundle" in steps:
         wanted = BUNDLES if bundles is None else bundles
         wanted = {b: [n for n in names if n in modules] for b, names in wanted.items()}
         work = Bundles(modules, {b: names for b, names in wanted.items() if names}, values)
         stubs = work.merge()
-    if "names" in steps:
-        shorten(modules, trees)
+    renamed = shorten(modules, trees) if "names" in steps else {}
+    for stub in stubs:
+        out[stub.path] = stub.source(renamed.get(stub.bundle, {}))
     for m in modules.values():
         if "order" in steps:
             lead(m)
         out[m.path] = m.source().encode()
-    return out | stubs
+    return out
 
 
 class _Strip(ast.NodeTransformer):

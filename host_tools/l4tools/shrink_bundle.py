@@ -6,6 +6,7 @@ Each merged module leaves a stub that gives its public names, loaded only when s
 """
 
 import ast
+from dataclasses import dataclass
 
 from l4tools.errors import ToolError
 from l4tools.shrink_scope import FUNCTIONS, Globals, Module, bound, imported, local_names
@@ -69,19 +70,16 @@ class Bundles:
             if home and self._home.get(origin) == home and name
         }
 
-    def merge(self) -> dict[str, bytes]:
-        """Rewrite the modules: bundles replace their members. The stubs, by path."""
+    def merge(self) -> list["Stub"]:
+        """Rewrite the modules: bundles replace their members, which leave a Stub each."""
         for m in self._modules.values():
             self._rewrite(m)
-        stubs = {}
+        stubs = []
         for bundle, names in self._bundles.items():
-            order = self._order(names)
-            members = [self._modules.pop(n) for n in order]
+            members = [self._modules.pop(n) for n in self._order(names)]
             whole = Module(bundle, self._path(bundle, members), "")
             whole.tree.body = _imports_first([s for m in members for s in m.tree.body])
-            for m in members:
-                if m.name != bundle:
-                    stubs[m.path] = self._stub(m, bundle)
+            stubs += [self._stub(m, bundle) for m in members if m.name != bundle]
             self._modules[bundle] = whole
         self._check()
         return stubs
@@ -200,20 +198,27 @@ class Bundles:
         out += [_take(bundle, pairs) for bundle, pairs in taken.items()]
         return out
 
-    def _stub(self, m: Module, bundle: str) -> bytes:
-        pairs = sorted(
-            (self._name[m.name, n], n) for n in self._defined_now(m) if not n.startswith("_")
-        )
-        lines = []
-        if pairs:
-            lines.append(ast.unparse(ast.fix_missing_locations(_take(bundle, pairs))))
-        for n, v in sorted(self._values.get(m.name, {}).items()):
-            if not n.startswith("_"):
-                lines.append("%s = %d" % (n, v))
-        return ("\n".join(lines) + "\n").encode()
+    def _stub(self, m: Module, bundle: str) -> "Stub":
+        names = [n for n in sorted(self._own[m.name]) if not n.startswith("_")]
+        values = self._values.get(m.name, {})
+        public = {n: v for n, v in sorted(values.items()) if not n.startswith("_")}
+        return Stub(m.path, bundle, [(self._name[m.name, n], n) for n in names], public)
 
-    def _defined_now(self, m: Module) -> set[str]:
-        return self._own[m.name]
+
+@dataclass
+class Stub:
+    """What stays under a merged module's old name: (name in the bundle, own name), constants."""
+
+    path: str
+    bundle: str
+    names: list[tuple[str, str]]
+    values: dict[str, int]
+
+    def source(self, renamed: dict[str, str]) -> bytes:
+        pairs = [(renamed.get(a, a), b) for a, b in self.names]
+        lines = [ast.unparse(_take(self.bundle, pairs))] if pairs else []
+        lines += ["%s = %d" % row for row in self.values.items()]
+        return ("\n".join(lines) + "\n").encode()
 
 
 def _blocks(tree):

@@ -3,6 +3,7 @@
 Arguments    that no call passes by keyword become a, b, c, .. by position
 Private      attributes and methods (`self._x`, and nothing but `self` ever says `._x`) share
              the same few names in all classes
+Top level    functions and variables that no other file takes share A, B, C, .. in all files
 
 A class takes part when it inherits from nothing and nobody inherits from it. A private method is
 called by its own class, so `python -m l4tools.shrink --explain` can put the names back. (Were
@@ -13,10 +14,10 @@ import ast
 from collections import Counter
 from collections.abc import Iterable
 
-from l4tools.shrink_scope import FUNCTIONS, Module, arguments, local_names
+from l4tools.shrink_scope import FUNCTIONS, Globals, Module, arguments, bound, local_names
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_POOL = [*_LETTERS, *(a + b for a in "xyz" for b in "0123456789")]
+_POOL = [*_LETTERS, *(a + b for a in "xyzuvw" for b in "0123456789")]
 
 
 def _keywords(trees: Iterable[ast.AST]) -> set[str]:
@@ -121,36 +122,71 @@ def lead(m: Module) -> None:
     m.tree.body.insert(0, ast.If(never, [ast.Expr(chain)], []))
 
 
-def shorten(modules: dict[str, Module], users: list[ast.AST]) -> dict[str, list[str]]:
-    """Rename everywhere; {short method name: ["Class._name", ..]} for tracebacks."""
-    was: dict[str, list[str]] = {}
+def _private(t: ast.AST, own: dict[str, int], public: set[str], bases: set[str]) -> None:
+    """Rename what is private to each class of a file."""
+    for cls in [n for n in ast.walk(t) if isinstance(n, ast.ClassDef)]:
+        if cls.bases or cls.name in bases:
+            continue
+        free = [p for p in _POOL if p not in public]
+        names = [x for x, _ in _selfish(cls).most_common() if own.get(x)]
+        new = dict(zip(names, free, strict=False))
+        for n in ast.walk(cls):
+            if isinstance(n, ast.Attribute):
+                n.attr = new.get(n.attr, n.attr)
+        for n in cls.body:
+            if isinstance(n, ast.FunctionDef):
+                n.name = new.get(n.name, n.name)
+
+
+def _outside(name: str, modules: dict[str, Module], users: list[ast.AST]) -> set[str]:
+    """Names that anybody takes from module `name`, or might: as an attribute or by text."""
+    out: set[str] = set()
+    for t in [*users, *(m.tree for n, m in modules.items() if n != name)]:
+        for n in ast.walk(t):
+            if isinstance(n, ast.alias):
+                out.add(n.name)
+            elif isinstance(n, ast.Attribute):
+                out.add(n.attr)
+    return out
+
+
+def _globals(m: Module, kept: set[str]) -> dict[str, str]:
+    """Rename a file's own functions and variables that nobody else takes; {old: new}."""
+    own = set()
+    for s in m.tree.body:
+        if isinstance(s, ast.FunctionDef):
+            own.add(s.name)
+        elif isinstance(s, ast.Assign) and not ast.unparse(s.value).startswith("const("):
+            own |= bound([s])
+    seen = {n.id for n in ast.walk(m.tree) if isinstance(n, ast.Name)} | m.top()
+    for fn in ast.walk(m.tree):
+        if isinstance(fn, FUNCTIONS):
+            seen |= local_names(fn)
+    free = [p.upper() for p in _POOL if p.upper() not in seen]
+    new = dict(zip(sorted(own - kept), free, strict=False))
+
+    def use(node):
+        at = node if isinstance(node, ast.Name) else node.value
+        at.id = new.get(at.id, at.id)
+        return node
+
+    Globals(use, lambda n: new.get(n, n)).visit(m.tree)
+    return new
+
+
+def shorten(modules: dict[str, Module], users: list[ast.AST]) -> dict[str, dict[str, str]]:
+    """Rename everywhere; {module: {old: new}} of the top-level names."""
     trees = [m.tree for m in modules.values()]
-    keep = _keywords([*trees, *users])
-    own = _own([*trees, *users])
+    everything = [*trees, *users]
+    keep = _keywords(everything)
+    own = _own(everything)
     public = {n.attr for t in trees for n in ast.walk(t) if isinstance(n, ast.Attribute)}
-    bases = {
-        b.id
-        for t in [*trees, *users]
-        for n in ast.walk(t)
-        if isinstance(n, ast.ClassDef)
-        for b in n.bases
-        if isinstance(b, ast.Name)
-    }
+    classes = [n for t in everything for n in ast.walk(t) if isinstance(n, ast.ClassDef)]
+    bases = {b.id for c in classes for b in c.bases if isinstance(b, ast.Name)}
+    renamed = {n: _globals(m, _outside(n, modules, users)) for n, m in modules.items()}
     for t in trees:
         for n in ast.walk(t):
             if isinstance(n, FUNCTIONS):
                 _rename_arguments(n, keep)
-        for cls in [n for n in ast.walk(t) if isinstance(n, ast.ClassDef)]:
-            if cls.bases or cls.name in bases:
-                continue
-            free = iter([p for p in _POOL if p not in public])
-            names = [x for x, _ in _selfish(cls).most_common() if own.get(x)]
-            new = {old: name for old, name in zip(names, free, strict=False)}
-            for n in ast.walk(cls):
-                if isinstance(n, ast.Attribute):
-                    n.attr = new.get(n.attr, n.attr)
-            for n in cls.body:
-                if isinstance(n, ast.FunctionDef) and n.name in new:
-                    was.setdefault(new[n.name], []).append("%s.%s" % (cls.name, n.name))
-                    n.name = new[n.name]
-    return was
+        _private(t, own, public, bases)
+    return renamed

@@ -126,8 +126,8 @@ class Inbox:
         if self._gate.linked:
             if not node.member.on_cookie(counter, cookie, now):
                 node.reach.on_cookie(counter, cookie, now)
-        elif not node.fetch.on_cookie(counter, cookie, now):
-            node.remote.on_cookie(counter, cookie, now)
+        elif not node.fetch.on_cookie(counter, cookie, now) and node.far is not None:
+            node.far.on_cookie(counter, cookie, now)
 
     def _query(self, slot, buf, addr, now):
         if self._allowed(slot, buf, addr, now):
@@ -169,8 +169,8 @@ class Inbox:
         g = self._gate
         if g.linked:
             self._node.reach.on_pong(buf, g.off, now)
-        else:
-            self._node.remote.on_pong(slot, buf, g.off, addr, now)
+        elif self._node.far is not None:
+            self._node.far.on_pong(slot, buf, g.off, addr, now)
 
     def _joined(self, slot, buf, addr, now):
         b = self._opened(buf)

@@ -33,8 +33,7 @@ from .own import Own
 from .peers import Peers
 from .queue import encode_reading
 from .reach import Reach
-from .record import CAP_ANSWERS, NO_ENDPOINT
-from .remote import Remote
+from .record import CAP_ANSWERS, NO_ENDPOINT, O_PUBLIC, O_TIER
 from .resolve import Resolve
 from .ring import Events
 from .routes import Routes
@@ -91,7 +90,7 @@ class Node:
         lan = (link.group, link.broadcast)
         self.hello = Hello(cfg, own, tx, self.peers, self.routes, count, events, rng, *lan)
         self.fetch = Fetch(tx, self.peers, rng)
-        self.remote = Remote(cfg.p2p, own, tx, self.peers)
+        self.far = None  # `remote`, once a peer beyond the LAN was met
         self.resolver = Resolve(
             net, self.peers, self.routes, self.tiers, reach, tx, count, events, self.learner.learn
         )
@@ -130,8 +129,23 @@ class Node:
     def next_event(self):
         e = self.events.get()
         if e is not None and e[0] == EV_ANSWER and e[2] == FOUND and e[3] < 4:
-            self.remote.consider(e[5], e[1], self._now)
+            self._consider(e[5], e[1])
         return e
+
+    def _consider(self, rec, node_id):
+        """A look-up gave a record: an L4 node with a public endpoint may help us later."""
+        if not self.cfg.p2p or rec[O_TIER] != 4 or rec[O_PUBLIC : O_PUBLIC + 6] == NO_ENDPOINT:
+            return
+        self.remote.consider(rec, node_id, self._now)
+
+    @property
+    def remote(self):
+        """The machine of peers beyond the LAN: 3 kB that come with the first of them."""
+        if self.far is None:
+            from .remote import Remote
+
+            self.far = Remote(self.cfg.p2p, self.own, self.tx, self.peers)
+        return self.far
 
     def resolve(self, node_id: bytes, now: int, flags: int = 0) -> bool:
         """Look a node up; False when too many look-ups are under way already."""
@@ -179,8 +193,9 @@ class Node:
         wait = w if w < wait else wait
         w = self.fetch.poll(now)
         wait = w if w < wait else wait
-        w = self.remote.poll(now)
-        wait = w if w < wait else wait
+        if self.far is not None:
+            w = self.far.poll(now)
+            wait = w if w < wait else wait
         w = self.resolver.poll(now)
         wait = w if w < wait else wait
         w = self.modes.poll(now)
