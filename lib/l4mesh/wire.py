@@ -1,4 +1,4 @@
-# floor 3: codecs
+# floor 2: values
 # The frame header, message numbers and field offsets (docs/protocol.md 2 and 4). RAM: none.
 """Frame layout. Integers are big endian; every multi-byte field that is compared or counted is
 below 2**30, so that it stays a small int on a 32-bit board (`u30` says -1 otherwise).
