@@ -1,0 +1,116 @@
+"""Writes tests/golden/*.hex: one frame of each type of docs/protocol.md 4, from fixed keys.
+
+    python tests/golden/make.py
+
+Made by hand from the tables of the protocol: of lib/l4mesh only AES and Ed25519 run here. Run it
+when the protocol changes and never else: these files are what other versions of this code, and
+other implementations, are held to. A line is `name value`, all values in hex.
+"""
+
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent.parent / "lib"))
+
+from l4mesh import ed25519  # noqa: E402
+from l4mesh.compat import aes_ecb  # noqa: E402
+
+
+def hmac(key, data):
+    if len(key) > 64:
+        key = sha256(key).digest()
+    key = key + bytes(64 - len(key))
+    inner = sha256(bytes(b ^ 0x36 for b in key) + data).digest()
+    return sha256(bytes(b ^ 0x5C for b in key) + inner).digest()
+
+
+def hkdf(key, info):
+    return hmac(hmac(b"l4mesh-v1", key), info + b"\x01")
+
+
+def n(value, size):
+    return value.to_bytes(size, "big")
+
+
+OWNER = ed25519.public_key(sha256(b"golden owner").digest())
+NETWORK = sha256(b"l4-net-v1" + OWNER).digest()[:4]
+MASTER = sha256(b"golden master").digest()
+GROUP = sha256(b"golden group").digest()
+SEED = sha256(b"golden node").digest()
+PUBLIC = ed25519.public_key(SEED)
+ID = sha256(b"l4-id-v1" + PUBLIC).digest()[:16]
+PEER = sha256(b"golden peer").digest()[:16]
+NODE_KEY = hkdf(MASTER, b"l4-node-v1" + ID)
+COOKIE = sha256(b"golden cookie").digest()[:8]
+LAN = bytes((192, 168, 1, 23)) + n(4104, 2)
+SEEN = bytes((203, 0, 113, 7)) + n(40123, 2)
+QUEUE = sha256(b"golden queue").digest()[:8]
+TOKEN = n(0x01020304, 4)
+
+
+def record():
+    body = b"R\x01" + NETWORK + n(3, 4) + n(2, 4) + PUBLIC + b"\x04" + n(3, 2)
+    body += LAN + SEEN + bytes(8) + n(30, 2) + b"\x00"
+    return body + ed25519.sign(SEED, b"l4-record-v1\x00" + body)
+
+
+RECORD = record()
+DATA = b"temperature=21.5 C"
+READING = bytes((9 + len(DATA),)) + b"\x01" + n(1795000000000, 6) + n(2, 2) + DATA
+HASH = sha256(RECORD).digest()[:8]
+# name: type, linked, sealed, cookie, payload in clear
+FRAMES = {
+    "hello": (1, 0, 0, b"", b"\x03\x02\x64\x00" + n(121, 2) + HASH + b"\x00"),
+    "bye": (2, 0, 0, b"", b"\x01"),
+    "cookie": (3, 0, 0, b"", n(77, 4) + COOKIE),
+    "query": (4, 0, 0, COOKIE, TOKEN + PEER + b"\x01\x00"),
+    "answer": (5, 0, 0, b"", TOKEN + b"\x00\x04\x02\xff\x07\x00" + n(29, 2) + n(4, 2) + RECORD),
+    "ping": (6, 1, 0, b"", TOKEN + bytes(13)),
+    "pong": (7, 1, 0, b"", TOKEN + b"\x02\xff\x00" + SEEN),
+    "join": (8, 1, 1, COOKIE, ID + TOKEN + b"\x05\x00" + RECORD),
+    "joined": (9, 1, 1, b"", TOKEN + b"\x00\x03" + SEEN + n(30, 2) + n(900, 2)
+               + n(1795000000000, 6) + b"\x06" + GROUP),
+    "batch": (10, 1, 1, b"", ID + QUEUE + n(41, 4) + b"\x01" + READING),
+    "ack": (11, 1, 1, b"", ID + QUEUE + b"\x00\x01" + n(0, 4) + n(41, 4)),
+    "keyreq": (12, 1, 1, b"", TOKEN + ID[:8]),
+    "key": (13, 1, 1, b"", TOKEN + b"\x00" + ID + NODE_KEY + n(60, 2)),
+    "nack": (14, 0, 0, b"", n(77, 4) + b"\x01\x05"),
+    "info_req": (15, 0, 0, b"", TOKEN + b"\x01\x00" + bytes(394)),
+    "info": (16, 0, 0, b"", TOKEN + b"\x01\x00\x01" + b'{"mode": "standard"}'),
+}  # fmt: skip
+
+
+def frame(kind, linked, sealed, cookie, payload, counter):
+    flags = linked | sealed << 1 | (4 if cookie else 0)
+    dst = b"\xff" * 4 if kind in (1, 2) else PEER[:4]
+    b = bytes((0xC4, kind, flags, 0 if linked else 5)) + NETWORK + ID[:8] + dst
+    b += n(3, 4) + n(counter, 4) + cookie
+    clear = 16 if kind == 8 else 0
+    text = payload[clear:]
+    if sealed:
+        key = hmac(hkdf(NODE_KEY, b"l4-seal-v1"), b[8:28])[:16]
+        ecb = aes_ecb(key)
+        stream = b"".join(ecb(n(i, 16)) for i in range(len(text) // 16 + 1))
+        text = bytes(x ^ y for x, y in zip(text, stream, strict=False))
+    b += payload[:clear] + text
+    return b + hmac(hkdf(NODE_KEY if linked else GROUP, b"l4-mac-v1"), b)[:16]
+
+
+def main():
+    keys = {
+        "owner": OWNER, "network": NETWORK, "master": MASTER, "group": GROUP, "seed": SEED,
+        "public": PUBLIC, "id": ID, "peer": PEER, "nodekey": NODE_KEY, "record": RECORD,
+        "mqtt": hkdf(NODE_KEY, b"l4-mqtt-v1")[:16],
+    }  # fmt: skip
+    lines = [f"{name} {value.hex()}\n" for name, value in keys.items()]
+    (HERE / "keys.hex").write_text("".join(lines))
+    for i, (name, (kind, linked, sealed, cookie, payload)) in enumerate(FRAMES.items()):
+        data = frame(kind, linked, sealed, cookie, payload, 100 + i)
+        text = f"frame {data.hex()}\ncookie {cookie.hex()}\npayload {payload.hex()}\n"
+        (HERE / f"{name}.hex").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
