@@ -100,6 +100,8 @@ def test_a_board_that_cannot_start_is_named_and_down_still_works(home):
     pids = client.pids_of(client.state(here))
     with pytest.raises(ToolError, match=r"1 of 1 boards did not join .*l4 mesh console lan1-1"):
         client.wait_joined(here, 0.3, lambda text: None)
+    with pytest.raises(ToolError, match=r"1 boards have too little memory .*with --heap"):
+        client.wait_joined(here, WAIT_S, lambda text: None)
     was = client.stop(here)
     assert [t["name"] for t in was["tiers"]] == ["l1", "l2", "l3"]
     assert not here.runs() and not any(client.alive(pid) for pid in pids)

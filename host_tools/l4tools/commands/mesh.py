@@ -15,8 +15,7 @@ app = verb("Virtual boards on this machine, with an upstream of their own.")
 _MOST = 60
 _COLUMNS = {
     "up": ["name", "node", "address", "tty", "mode", "joined"],
-    "ps": ["name", "node", "address", "state", "mode", "joined", "upstream", "neighbours"]
-    + ["taken", "starts", "cpu_s", "last"],
+    "ps": ["name", "node", "address", "state", "mode", "joined", "near", "taken", "last"],
 }
 Name = Annotated[str | None, typer.Argument(help="the mesh; default: the one", metavar="[NAME]")]
 
@@ -48,7 +47,8 @@ def up(
     }  # fmt: skip
     client.start(place, order)
     state = client.wait_joined(place, 40 + 2 * boards, session.out.note)
-    session.out.table(_rows(state), None if session.out.json else _COLUMNS["up"])
+    rows = state["tiers"] + state["boards"]
+    session.out.table(rows if session.out.json else _lines(rows, 16), _COLUMNS["up"])
     session.out.note("Ask them: l4 lookup lan1-1, l4 status, l4 why lan1-1. Stop: l4 mesh down")
 
 
@@ -125,25 +125,31 @@ def _say_if_ended(place):
 
 
 def _show(session, state):
-    doc = {**state, "boards": state["boards"]}
-
     def say(out):
-        out.table(_rows(state), _COLUMNS["ps"])
+        out.table(_lines(state["tiers"] + state["boards"], 8), _COLUMNS["ps"])
         fate = ", ".join("%d %s" % (n, what) for what, n in sorted(state["traffic"].items()))
         out.line(
             "datagrams: %s; cut: %s" % (fate or "none", ", ".join(state["cuts"]) or "nothing")
         )
 
-    session.out.document(doc, say)
+    session.out.document(state, say)
 
 
-def _rows(state):
-    tiers = [{**t, "mode": "active", "joined": None} for t in state["tiers"]]
-    boards = []
-    for b in state["boards"]:
-        joined = "by L%d in %d ms" % (b["tier"], b["joined_ms"]) if b["tier"] else "no"
-        boards.append({**b, "joined": joined})
-    return tiers + boards
+def _lines(rows, digits):
+    """Rows of the state as a person wants them: they fit a terminal."""
+    lines = []
+    for row in rows:
+        line = {**row, "node": (row["node"] or "")[:digits]}
+        line["address"] = row["address"].partition(":")[0]
+        line["near"] = row.get("neighbours")
+        if row["name"] in ("l1", "l2", "l3"):
+            line["mode"] = "active"
+        elif row["tier"]:
+            line["joined"] = "L%d, %d ms" % (row["tier"], row["joined_ms"])
+        else:
+            line["joined"] = "no"
+        lines.append(line)
+    return lines
 
 
 @app.command("down")

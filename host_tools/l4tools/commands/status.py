@@ -178,6 +178,6 @@ def say_whole(out, doc) -> None:
             ", ".join(doc["cuts"]) or "nothing",
         )
     )
-    out.table(doc["tiers"])
-    if doc["boards"]:
-        out.table(doc["boards"])
+    for rows in (doc["tiers"], doc["boards"]):
+        if rows:
+            out.table([{**row, "node": row["node"][:8]} for row in rows])

@@ -14,6 +14,7 @@ from l4tools.upstream.process import _environment
 
 _START_S = 90
 _STOP_S = 40
+_STUCK_S = 3
 
 
 def start(place: Place, order: dict) -> None:
@@ -79,6 +80,7 @@ def wait_joined(place: Place, seconds: float, tell: Callable[[str], None]) -> di
     """The state once all boards are registered; Unavailable names those that are not."""
     end = time.monotonic() + seconds
     told = -1
+    stuck_s = None  # since when nobody who is missing can still come
     while True:
         now = state(place)
         missing = [b for b in now["boards"] if b["joined_ms"] is None]
@@ -88,6 +90,14 @@ def wait_joined(place: Place, seconds: float, tell: Callable[[str], None]) -> di
             told = joined
         if not missing:
             return now
+        out_of_memory = all(b["last"].startswith("MemoryError") for b in missing)
+        stuck_s = (stuck_s or time.monotonic()) if out_of_memory else None
+        if stuck_s is not None and time.monotonic() - stuck_s > _STUCK_S:
+            raise Unavailable(
+                "%d boards have too little memory (%s: %s). Stop the mesh with `l4 mesh down` and "
+                "give them more with --heap."
+                % (len(missing), missing[0]["name"], missing[0]["last"])
+            )
         if time.monotonic() > end:
             said = "; ".join("%s said: %s" % (b["name"], b["last"] or "-") for b in missing[:3])
             raise Unavailable(
