@@ -5,6 +5,7 @@ owner's tool still has to give this board its keys). supervisor.py unloads this 
 what only it imports.
 """
 
+import gc
 import sys
 import time
 
@@ -12,7 +13,6 @@ import console
 import machine
 import network
 import safe_mode
-import settings
 from l4mesh import ed25519
 from l4mesh.endpoint import id_text, parse_endpoint
 from l4mesh.identity import Identity
@@ -23,6 +23,7 @@ from l4mesh_io import clock
 from l4mesh_io.entropy import entropy, make_seed
 from l4mesh_io.runner import Runner
 from l4mesh_io.udp import Udp
+from l4mesh_io.unload import unload
 from l4mesh_io.watchdog import Watchdog
 from l4mesh_io.wifi import Wifi
 from provision import open_store
@@ -41,7 +42,10 @@ def begin(s):
 def _first(s):
     """Settings, and the radio."""
     s.safe = safe_mode.begin()
-    s.cfg, trouble = settings.load()
+    s.cfg, trouble = _settings()
+    # The checks are larger than the settings. (`l4config`: what an image calls the two.)
+    unload("settings", "l4mesh.config_check", "l4config")
+    gc.collect()
     if trouble:
         console.say(trouble)
         s.safe = True
@@ -51,6 +55,12 @@ def _first(s):
     s.wlan.active(True)  # from here on os.urandom is truly random
     s.wifi = Wifi(s.cfg.wifi, s.wlan, s.cfg.name or "l4node", network.hostname)
     s.dog = Watchdog(_WDT_MS)
+
+
+def _settings():
+    import settings
+
+    return settings.load()
 
 
 def _wait(s):

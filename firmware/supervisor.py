@@ -18,12 +18,11 @@ import safe_mode
 from l4mesh import ticks
 from l4mesh.events import EV_CLOCK
 from l4mesh_io import clock
+from l4mesh_io.unload import unload
 
 _SAMPLE_MS = 5000
 _GOOD_MS = 60000
 _COMPLAIN_MS = 60000
-# `l4start` is what an image calls them together.
-_ONCE = ("start", "settings", "provision", "l4mesh.identity", "l4mesh.config_check", "l4start")
 
 
 def _four(text):
@@ -116,11 +115,8 @@ class Supervisor:
 
 def _forget(s):
     """Unload what only the start needed. (Another run() takes a soft reset, Ctrl-D.)"""
-    for name in _ONCE:
-        if sys.modules.pop(name, None):
-            package, _, last = name.rpartition(".")
-            if package:
-                delattr(sys.modules[package], last)
+    # An image has these modules in one, `l4start` (l4tools/shrink.py).
+    unload("start", "provision", "l4mesh.identity", "l4start")
     for part in (s, s.node):
         for x in part.__dict__.values():
             try:

@@ -33,7 +33,7 @@ Source = Path | bytes | str
 # Read by name at boot, or edited by users: taken as they are.
 AS_IS = ("boot.py", "main.py", "app.py")
 _SUPERVISOR = "console sensors supervisor"
-_IO = "clock address udp runner watchdog wifi store_fs store_nvs"
+_IO = "clock address udp runner unload watchdog wifi store_fs store_nvs"
 _CORE = """compat ticks prng minutes endpoint ring backoff events config keys seal mac wire record
     counters limits routes peers keyring cookie tiers window modes_table modes segments queue sync
     sender gate own checker chooser reach member hello fetch lookups resolve serve learner
@@ -44,11 +44,9 @@ BUNDLES = {
     "l4mesh.ed25519": tuple(
         "l4mesh." + n for n in ("sha512", "ed25519_table", "ed25519_curve", "ed25519")
     ),
-    # What only the start needs; the supervisor forgets it then.
-    "l4start": (
-        *("l4mesh.config_check", "l4mesh.identity", "l4mesh_io.entropy"),
-        *("settings", "provision", "start"),
-    ),
+    # What only the start needs, and what only the reading of settings: both unloaded then.
+    "l4config": ("l4mesh.config_check", "settings"),
+    "l4start": ("l4mesh.identity", "l4mesh_io.entropy", "provision", "start"),
     "supervisor": (*("l4mesh_io." + n for n in _IO.split()), *_SUPERVISOR.split()),
 }
 # What applications hold or tools call over USB: public methods of these stay, named or not.

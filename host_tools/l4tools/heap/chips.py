@@ -6,6 +6,8 @@
 import sys
 from time import gmtime, time_ns
 
+_READY = ((None, 1),)
+
 world = None
 
 
@@ -192,7 +194,7 @@ class Poll:
     unregister = register
 
     def poll(self, ms):
-        return world.wait(ms)
+        return _READY if world.wait(ms) else ()
 
 
 class Select:
