@@ -13,7 +13,10 @@ from l4mesh.record import O_EPOCH
 from l4mesh.wire import T_KEYREQ, u30
 from l4tools.errors import ToolError
 from l4tools.hostnode import HostNode
+from l4tools.lan.hub import Hub
+from l4tools.network import Network
 from l4tools.upstream.config import TierConfig, tier_config
+from l4tools.upstream.process import TierProcess
 from l4tools.upstream.service import next_epoch
 from tierbed import Bed, events_of, kill, run, until
 
@@ -303,3 +306,37 @@ def test_wrong_settings_are_named(tmp_path, bed):
             TierConfig({**good, **change})
     assert bed.network.master.hex() not in json.dumps(good)
     assert bed.network.owner_seed.hex() not in json.dumps(good)
+
+
+def test_tiers_and_nodes_on_a_virtual_lan(tmp_path, monkeypatch):
+    monkeypatch.setenv("L4_HOME", str(tmp_path))
+    hub, network = Hub().start(), Network.create("virtual")
+    up = {1: "10.77.0.1:4104", 3: "10.77.0.3:4104"}
+    tiers = []
+    try:
+        where = "%s:%d" % hub.address
+        for level in (1, 3):
+            config = tier_config(
+                network, level, tmp_path / str(level), up=up, hub=where, vaddr=up[level]
+            )
+            tiers.append(TierProcess(config).start())
+            assert tiers[-1].ready["udp"] == up[level]
+
+        async def main():
+            at = [dict(hub=where, vaddr="10.77.1.%d:4104" % i, upstream=up) for i in (11, 12)]
+            async with (
+                HostNode(network, folder=tmp_path / "a", **at[0]) as a,
+                HostNode(network, folder=tmp_path / "b", **at[1]) as b,
+            ):
+                assert [await n.join(20) for n in (a, b)] == [3, 3]
+                assert await a.ping(network.tier_id(1)) > 2 * hub.delays["l1"]
+                found = await a.lookup(b.ident.id, authority=True)
+                assert (found.status, found.source) == ("found", "l1")
+                assert found.endpoints["lan"] == "10.77.1.12:4104"
+                assert await a.ping(b.ident.id) > 0
+
+        run(main())
+    finally:
+        for tier in tiers:
+            tier.stop()
+        hub.close()

@@ -14,8 +14,8 @@ from .nodekeys import NodeKeys
 
 _GOOD_MIN = {1: 60, 2: 30}
 _HERE, _NO_NODE, _UNAVAILABLE = 0, 1, 3
-_FETCH_S = 100  # questions a second to the tiers above, for names that may all be invented
-_FETCH_BURST = 200
+_FETCH_S = 400  # questions a second to the tiers above, for names that may all be invented
+_FETCH_BURST = 400
 
 
 class KeyServe:
