@@ -17,7 +17,7 @@ from .counters import (
 )
 from .wire import FOUND, UNAVAILABLE, UNKNOWN
 
-FAN = const(3)  # peers asked at once
+FAN = const(4)  # peers asked at once: three neighbours, one beyond the LAN
 _NEGATIVE = const(8)
 # By source: the order of resolve.SOURCES.
 _FOUND = (0, C_LOOKUP_L1, C_LOOKUP_L2, C_LOOKUP_L3, C_LOOKUP_P2P, C_LOOKUP_LAN, C_LOOKUP_OWN)
@@ -72,6 +72,7 @@ class Lookups:
                 q.token = token
                 q.started = now
                 q.alive = False
+                q.tries = 0
                 q.tier = None
                 return q
         return None

@@ -6,8 +6,9 @@
 
 status: wire.FOUND, UNKNOWN (the authority says no), UNAVAILABLE (nobody there to ask: no tier gave
 a word during the whole look-up) or FAILED (somebody was there, no answer by the deadline). source:
-index into SOURCES. Each step has its own deadline; a silent tier is tried twice, then the next one
-up; an answer is learnt on the way.
+index into SOURCES. Each step has its own deadline. Near ones are asked first, all at once: three
+neighbours and one far peer. Then the tiers, nearest first; who is silent is passed over, and after
+the last one they are all asked once more if one gave no word. An answer is learnt on the way.
 """
 
 from . import ticks
@@ -39,9 +40,8 @@ from .wire import (
 )
 
 SOURCES = ("", "l1", "l2", "l3", "p2p", "lan", "own")
-_LAN = const(1)
-_P2P = const(2)
-_TIER = const(3)
+_NEAR = const(1)
+_TIER = const(2)
 _STEP_MS = const(80)  # a step's deadline before a round trip is known
 _STEP_MIN_MS = const(40)
 _STEP_MAX_MS = const(400)
@@ -62,6 +62,7 @@ class Resolve:
         self._reach = reach
         self._learn = learn
         self._under_way = Lookups(places)
+        self._far = [0]
         self.loopback = False
 
     # asking
@@ -91,32 +92,36 @@ class Resolve:
         return True
 
     def _step(self, q, stage, now):
-        """Go to the first step above `stage` that has somebody to ask."""
-        if stage < _LAN and self._fan(q, _LAN, P_LAN, FAN, now):
-            return
-        if stage < _P2P and self._fan(q, _P2P, P_REMOTE, 1, now):
+        """Go to the next one to ask: those near, then the tiers from the nearest on, twice."""
+        if stage < _NEAR and self._ask_near(q, now):
             return
         q.stage = _TIER
-        q.tries = 0
         q.tier = self._tiers.after(q.tier)
+        if q.tier is None and q.tries == 1:
+            q.tries = 2  # some gave no word, but a lost datagram is no silence: once more
+            q.tier = self._tiers.first_up()
         if q.tier is None:
             self._end(q, FAILED if q.alive else UNAVAILABLE, 0, None, None, now)
         else:
             self._ask_tier(q, now)
 
-    def _fan(self, q, stage, flag, width, now):
-        n = choose(self._peers, q.target, flag, width, now, q.slots)
+    def _ask_near(self, q, now):
+        """Ask neighbours, and at the same time one far peer; False when there is nobody."""
+        slots = q.slots
+        n = choose(self._peers, q.target, P_LAN, FAN - 1, now, slots)
+        if choose(self._peers, q.target, P_REMOTE, 1, now, self._far):
+            slots[n] = self._far[0]
+            n += 1
         if not n:
             return False
-        q.stage = stage
+        q.stage = _NEAR
         q.waiting = n
         wait = 0
         for k in range(n):
-            s = q.slots[k]
-            rtt = self._peers.get16(s, O_RTT)
+            rtt = self._peers.get16(slots[k], O_RTT)
             t = rtt * 3 // 10 if rtt else _STEP_MS
             wait = t if t > wait else wait
-            q.frames[k] = self._query(q, s, None, now)
+            q.frames[k] = self._query(q, slots[k], None, now)
         for k in range(n, FAN):
             q.frames[k] = 0
         wait = min(max(wait, _STEP_MIN_MS), _STEP_MAX_MS)
@@ -124,11 +129,11 @@ class Resolve:
         return True
 
     def _ask_tier(self, q, now):
-        q.tries += 1
         q.waiting = 1
         q.due = ticks.add(now, max(_TIER_MS, 3 * q.tier.rtt))
         q.frames[0] = self._query(q, -1, None, now)
-        q.frames[1] = q.frames[2] = 0
+        for k in range(1, FAN):
+            q.frames[k] = 0
 
     def _query(self, q, slot, cookie, now):
         """Send the question to a peer (slot -1: to the look-up's tier). Returns its counter."""
@@ -181,7 +186,7 @@ class Resolve:
             timed(self._peers, slot, ticks.diff(now, q.started))
             if status != BUSY:  # throttled says nothing about what it holds
                 note(self._peers, slot, status == FOUND)
-        if status == FOUND and self._found(q, buf, off, end, linked, now, now_min):
+        if status == FOUND and self._found(q, slot, buf, off, end, linked, now, now_min):
             return True
         if status == UNKNOWN and linked and buf[off + 5] == 1:
             self._under_way.refuse(q.target, u16(buf, off + 10), now)
@@ -199,7 +204,7 @@ class Resolve:
                 return k
         return -1
 
-    def _found(self, q, buf, off, end, linked, now, now_min):
+    def _found(self, q, slot, buf, off, end, linked, now, now_min):
         o = off + ANSWER_LEN
         ok = end - o >= SIZE and check_form(buf, o, SIZE, self._net, self.loopback)
         if not ok or id_of(buf, o) != q.target:
@@ -208,7 +213,7 @@ class Resolve:
         self._learn(buf, o, u16(buf, off + 10), now_min)
         src = buf[off + 5]
         if not linked:
-            src = 5 if q.stage == _LAN else 4
+            src = 5 if self._peers.flags(slot) & P_LAN else 4
         elif not 1 <= src <= 3:
             src = q.tier.level
         hops = bytes(buf[o + SIZE : end]) if end > o + SIZE else None
@@ -240,9 +245,7 @@ class Resolve:
     def _late(self, q, now):
         if q.stage == _TIER:
             self._reach.missed(q.tier, now)
-            if q.tries < 2:
-                self._ask_tier(q, now)
-                return
+            q.tries = q.tries or 1
         else:
             for k in range(FAN):
                 if q.frames[k]:

@@ -45,7 +45,7 @@ def test_choices():
     )
     assert _checked({"relay": "auto"})["relay"] == "auto"
     for bad in (True, ["never"], None, "on", {}):
-        assert _bad({"relay": bad}).startswith("relay must be one of never, auto")
+        assert _bad({"relay": bad}).startswith("relay must be one of auto, never")
 
 
 def test_texts_and_addresses():

@@ -29,7 +29,7 @@ def test_the_same_question_is_found():
 def test_frames_find_their_look_up():
     u = Lookups(3)
     q = u.begin(A, 0, 5, 10)
-    q.frames = [7, 0, 9]
+    q.frames = [7, 0, 9, 0]
     assert u.of_frame(7) == (None, 0)
     q.stage = 1
     assert u.of_frame(7) == (q, 0) and u.of_frame(9) == (q, 2)
