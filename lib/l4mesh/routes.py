@@ -169,7 +169,8 @@ class Routes:
             if i >= 0:
                 self._free(i)
                 return i
-        i = self._oldest(now_min, True)
+        # At the limit an ended slot is no help: it would make one unverified more.
+        i = self._oldest(-1, True)
         if i < 0 and verified:
             i = self._lru()
         if i >= 0:

@@ -118,6 +118,15 @@ def test_unverified_share_a_few_slots():
     assert [r.peek(nid(n)) >= 0 for n in range(6)] == [False] * 3 + [True] * 3
 
 
+def test_ended_ones_make_no_room_for_more_unverified():
+    r = Routes(4, 2)
+    put(r, 0, 1)
+    for n in (1, 2, 3):
+        assert put(r, n, verified=False, now=5) >= 0
+        assert r.unverified <= 2
+    assert len(r) == 3
+
+
 def test_a_flood_of_unverified_displaces_none_that_is_verified():
     r = Routes(10, 3)
     for n in range(10):
