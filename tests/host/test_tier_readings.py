@@ -57,7 +57,10 @@ async def login(bed, node):
     password = bed.network.mqtt_password(node.ident.id)
 
     def attempt():
-        mqtt = Mqtt(bed.tiers[3].ready["mqtt"], user, password)
+        try:
+            mqtt = Mqtt(bed.tiers[3].ready["mqtt"], user, password)
+        except OSError:  # its server is just starting
+            return None
         if mqtt.code == 0:
             return mqtt
         mqtt.sock.close()
