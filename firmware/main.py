@@ -1,5 +1,9 @@
 # floor 12: firmware
 # Started by MicroPython after boot.py; all is in supervisor.py, which comes compiled. RAM: none.
-import supervisor
+import gc
+
+gc.threshold(16384)  # MicroPython has none of its own; small ones leave no room between modules
+
+import supervisor  # noqa: E402
 
 supervisor.run()

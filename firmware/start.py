@@ -23,7 +23,7 @@ from l4mesh_io import clock
 from l4mesh_io.entropy import entropy, make_seed
 from l4mesh_io.runner import Runner
 from l4mesh_io.udp import Udp
-from l4mesh_io.unload import unload
+from l4mesh_io.unload import made_once, unload
 from l4mesh_io.watchdog import Watchdog
 from l4mesh_io.wifi import Wifi
 from provision import open_store
@@ -35,6 +35,8 @@ _WDT_MS = 30000
 
 def begin(s):
     _first(s)
+    if not s.safe:
+        _load_app(s)
     _wait(s)
     return _node(s)
 
@@ -103,6 +105,8 @@ def _node(s):
         s.wifi,
     )
     s.board.runner = s.runner
+    made_once(node)
+    gc.collect()
     if not s.safe:
         _add_queue(s, rng)
         _add_mqtt(s, ident)
@@ -138,17 +142,31 @@ def _add_mqtt(s, ident):
     s.runner.add(s.poll_mqtt)
 
 
-def _add_app(s):
-    """The user's sensors; what goes wrong in there must not stop the node."""
+def _load_app(s):
+    """The user's file is compiled here, so it comes while there is room."""
     try:
         import app
 
-        s.sensors = Sensors(app.sensors(s.board), s.board.led)
-        s.node.notes["sensors"] = s.sensors.why
-        s.runner.add(s.poll_sensors)
-        if hasattr(app, "loop"):
-            s.runner.add(s.poll_app)
         s.app = app
     except Exception as e:
-        console.say("app.py: %r; the node runs without it" % e)
-        sys.print_exception(e)
+        _app_failed(e)
+
+
+def _app_failed(e):
+    console.say("app.py: %r; the node runs without it" % e)
+    sys.print_exception(e)
+
+
+def _add_app(s):
+    """The user's sensors; what goes wrong in there must not stop the node."""
+    if s.app is None:
+        return
+    try:
+        s.sensors = Sensors(s.app.sensors(s.board), s.board.led)
+        s.node.notes["sensors"] = s.sensors.why
+        s.runner.add(s.poll_sensors)
+        if hasattr(s.app, "loop"):
+            s.runner.add(s.poll_app)
+    except Exception as e:
+        s.app = None
+        _app_failed(e)

@@ -18,7 +18,7 @@ import safe_mode
 from l4mesh import ticks
 from l4mesh.events import EV_CLOCK
 from l4mesh_io import clock
-from l4mesh_io.unload import unload
+from l4mesh_io.unload import made_once, unload
 
 _SAMPLE_MS = 5000
 _GOOD_MS = 60000
@@ -113,21 +113,7 @@ class Supervisor:
                 console.say("app.event: %r" % x)
 
 
-def _forget(s):
-    """Unload what only the start needed. (Another run() takes a soft reset, Ctrl-D.)"""
-    # An image has these modules in one, `l4start` (l4tools/shrink.py).
-    unload("start", "provision", "l4mesh.identity", "l4start")
-    for part in (s, s.node):
-        for x in part.__dict__.values():
-            try:
-                type(x).__init__ = None  # del would leave it in the class's table
-            except Exception:
-                pass  # a built-in type
-    gc.collect()
-
-
 def run():
-    gc.threshold(16384)
     s = Supervisor()
     try:
         from start import begin
@@ -135,7 +121,10 @@ def run():
         ready = begin(s)
         begin = None
         if ready:
-            _forget(s)
+            # Another run() takes a soft reset (Ctrl-D). `l4start`: what an image calls these.
+            unload("start", "provision", "l4mesh.identity", "l4start")
+            made_once(s)
+            gc.collect()
             s.runner.run()
     except KeyboardInterrupt:
         console.say("stopped; the REPL is yours")

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from . import ticks
 from .compat import const
-from .counters import C_BAD_SIG, C_SIG_OK, C_SIG_QUEUE_FULL
+from .counters import C_BAD_SIG, C_MEM_ERROR, C_SIG_OK, C_SIG_QUEUE_FULL
 from .record import BODY, O_KEY, O_TIER, SIZE, signed_text
 
 _PLACES = const(8)
@@ -75,7 +75,12 @@ class Checker:
 
     def poll(self, now: int, now_min: int) -> int:
         if self._job is not None:
-            good = self._job.step()
+            try:
+                good = self._job.step()
+            except MemoryError:  # the whole check once more, when there may be room
+                self._job = None
+                self._count.inc(C_MEM_ERROR)
+                return self._every
             if good is None:
                 return 0
             self._finish(good, now_min)

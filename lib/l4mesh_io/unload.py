@@ -1,10 +1,20 @@
 # floor 8: effects
-# Takes modules out of memory that only the start needed. RAM: none.
-"""unload(*names): forget modules, so that the next collection frees them. One that is not loaded
-is no error; what somebody still holds (an object of a class in there) stays.
+# Takes code out of memory that only the start needed. RAM: none.
+"""made_once(object)   drop the constructors of its class and of its attributes' classes; for what
+                    is never made again before a reset
+unload(*names)      forget modules, so that the next collection frees them. One that is not loaded
+                    is no error; what somebody still holds (an object of a class in there) stays
 """
 
 import sys
+
+
+def made_once(thing):
+    for x in [thing] + list(thing.__dict__.values()):
+        try:
+            type(x).__init__ = None  # del would leave the code in the class's table
+        except Exception:
+            pass  # a built-in type
 
 
 def unload(*names):

@@ -26,8 +26,8 @@ WORLD = [Path(__file__).with_name(n) for n in ("chips.py", "world.py")]
 PEERS = 20
 TRIES = 3  # chance moves the garbage about: a size counts when it does so often in a row
 REPORT = (
-    "failed ms served hits taken acked joined fetched lost world live free mode sensor_errors "
-    "checked refused"
+    "failed ms served hits taken acked joined fetched lost told world live free "
+    "mode sensor_errors checked refused"
 ).split()
 STEP = 4
 
@@ -66,10 +66,11 @@ CONFIG = {
 }  # fmt: skip
 
 
-def make_flash(folder: Path, small: bool) -> Path:
+def make_flash(folder: Path, small: bool, everything: bool = False) -> Path:
     files = project_files()
     image = folder / "flash"
-    build_image(image, CONFIG, project(files) if small else files, umqtt=False)
+    config = CONFIG | ({"mqtt": "10.9.9.9:1883"} if everything else {})
+    build_image(image, config, project(files) if small else files, umqtt=everything)
     return image
 
 
@@ -98,16 +99,18 @@ def run(folder: Path, image: Path, heap_kib: int, more: str = "") -> dict | None
     return got if good and got.get("checked", 0) >= PEERS and not got["sensor_errors"] else None
 
 
-def smallest(folder: Path, image: Path, low: int = 60, high: int = 512) -> tuple[int, dict]:
+def smallest(
+    folder: Path, image: Path, more: str = "", low: int = 60, high: int = 512
+) -> tuple[int, dict]:
     """(KiB, report): the least heap, in steps of 4 KiB, that does TRIES times in a row."""
-    best = run(folder, image, high)
+    best = run(folder, image, high, more)
     if best is None:
         raise ToolError("The run fails with %d KiB: see %s/log." % (high, folder))
     while high - low > STEP:
         mid = (low + high) // 2 // STEP * STEP
         if mid in (low, high):
             break
-        if all(run(folder, image, mid) for _ in range(TRIES)):
+        if all(run(folder, image, mid, more) for _ in range(TRIES)):
             high = mid
         else:
             low = mid
@@ -117,20 +120,22 @@ def smallest(folder: Path, image: Path, low: int = 60, high: int = 512) -> tuple
 def main() -> int:
     parse = argparse.ArgumentParser(prog="python -m l4tools.heap", description=__doc__)
     parse.add_argument("--plain", action="store_true", help="without the build-time optimiser")
+    parse.add_argument("--all", action="store_true", help="everything on, not the core profile")
     parse.add_argument("--keep", type=Path, help="leave image, keys and log in this folder")
     parse.add_argument("--size", type=int, help="one run with this many KiB, and its report")
     args = parse.parse_args()
+    more = "all" if args.all else ""
     with tempfile.TemporaryDirectory(dir=build_dir()) as tmp:
         folder = args.keep or Path(tmp)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "keys").exists():
             make_keys(folder / "keys")
-        image = make_flash(folder, not args.plain)
+        image = make_flash(folder, not args.plain, args.all)
         if args.size:
-            got = run(folder, image, args.size)
+            got = run(folder, image, args.size, more)
             print(got or (folder / "log").read_text())
             return 0 if got else 1
-        least, report = smallest(folder, image)
+        least, report = smallest(folder, image, more)
         net = least - report["world"] / 1024
         print("%d B live, smallest heap %d KiB, without the stand-ins %.1f KiB"
               % (report["live"], least, net))  # fmt: skip

@@ -214,6 +214,12 @@ class Sock:
 
     bind = setsockopt
 
+    def connect(self, addr):
+        raise OSError(113)
+
+    def close(self):
+        pass
+
     def recvfrom(self, n):
         if not world.inbox:
             raise OSError(11)

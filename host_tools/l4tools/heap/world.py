@@ -1,6 +1,7 @@
 # Runs on MicroPython's unix port: the world around one board, in memory and in virtual time.
 """A LAN of 20 peers and an upstream behind them; the firmware runs unchanged: boot.py, then
-supervisor.run(). argv: flash image, keys and records (made by __main__.py), "m" = map of the heap.
+supervisor.run(). argv: flash image, keys and records (made by __main__.py), then "all" (peers also
+ask for status, and a peer beyond the LAN is met) and "map" (of the heap, at the end).
 Prints one line, `HEAP` and JSON.
 """
 
@@ -42,7 +43,8 @@ class World:
         self._served = self._hits = self.taken = self._acked = self._joined = self._fetched = 0
         self._short = None  # the board's
         self._buf = bytearray(1200)
-        self._lost = 0
+        self._lost = self._told = 0
+        self._all = "all" in sys.argv
         for i in range(_PEERS):
             self._ids.append(sha256(b"l4-id-v1" + self._record(i)[14:46]).digest()[:16])
         self._up = bytes(range(8))
@@ -106,6 +108,13 @@ class World:
         token = self._counters[i].to_bytes(4, "big")
         self._say(i, 4, token + self._ids[k] + b"\x00\x00", self._cookies[i], self._short)
 
+    def _ask_status(self, i):
+        """INFO_REQ: part 0 of one of the four documents, padded."""
+        token = self._counters[i].to_bytes(4, "big")
+        topic = self._asks // 500 % 4 + 1
+        self._say(i, 15, token + bytes((topic, 0)) + bytes(394), None, self._short)
+        self.s.node.remote.poll(0)
+
     def heard(self, d, addr):
         """What the board sent."""
         ip = addr[0]
@@ -125,6 +134,8 @@ class World:
             self._served += 1
             self._hits += d[32] == 0
             self._cookies[i] = None  # proven from now on
+        elif kind == 16:
+            self._told += 1
         elif kind == 4:
             self._fetched += 1
             head = bytes(d[28:32]) + b"\x00\x04\x02\xff\x00\x00\x00\x1e\x00\x00"
@@ -166,7 +177,11 @@ class World:
             Time.ms = max(Time.ms, at)
             if self._asks <= self._due[i]:
                 self._asks += 100
-                self._ask(self._asks // 100 % _PEERS)
+                i = self._asks // 100 % _PEERS
+                if self._all and self._asks % 500 == 0 and self._cookies[i] is None:
+                    self._ask_status(i)
+                else:
+                    self._ask(i)
             else:
                 self._due[i] += _HELLO_MS
                 self._hello(i)
@@ -183,7 +198,7 @@ class World:
         live = gc.mem_alloc() - cost
         s = self.s
         out = [how, Time.ms, self._served, self._hits, self.taken, self._acked, self._joined]
-        out += [self._fetched, self._lost, cost, live, gc.mem_free()]
+        out += [self._fetched, self._lost, self._told, cost, live, gc.mem_free()]
         if s is not None and s.node is not None:
             count = s.node.counters
             out += [s.node.modes.mode, s.sensors.errors]
@@ -211,12 +226,13 @@ sys.path[:] = ["", ".frozen", "/lib"]
 gc.collect()
 cost = gc.mem_alloc()  # all of it but the interpreter's own 1.6 kB is ours
 execfile("boot.py")  # noqa: F821
-import supervisor  # noqa: E402
-
+with open("main.py") as f:
+    exec(f.read().replace("supervisor.run()", ""))
+supervisor = sys.modules["supervisor"]
 supervisor.Supervisor = keep_supervisor(supervisor.Supervisor)
 supervisor.run()
 gc.collect()
-if sys.argv[3:]:
+if "map" in sys.argv:
     import micropython
 
     micropython.qstr_info(1)
