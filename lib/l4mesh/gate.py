@@ -13,6 +13,8 @@ sender's own record or a node key has confirmed it (P_EPOCH), a lower epoch pass
 one.
 """
 
+from struct import unpack_from
+
 from .compat import const
 from .counters import (
     C_BAD_DST,
@@ -30,7 +32,10 @@ from .counters import (
     C_RX,
 )
 from .peers import P_EPOCH, P_PROVEN
+from .ticks import MASK
 from .wire import (
+    ALL,
+    ANYONE,
     COOKIE_LEN,
     F_COOKIE,
     F_LINK,
@@ -49,8 +54,6 @@ from .wire import (
     TAG,
     VERSION,
     min_payload,
-    u16,
-    u30,
 )
 
 _KNOWN_FLAGS = const(7)
@@ -59,10 +62,8 @@ _KNOWN_FLAGS = const(7)
 class Gate:
     def __init__(self, me, net, peers, keys, limits, cookies, counters):
         self._me = me[:8]
-        self._n0 = u16(net, 0)
-        self._n1 = u16(net, 2)
-        self._d0 = u16(me, 0)
-        self._d1 = u16(me, 2)
+        self._net = net
+        self._to = me[:4]
         self._peers = peers
         self._keys = keys
         self._limits = limits
@@ -92,25 +93,21 @@ class Gate:
             least += COOKIE_LEN
         if n < HEAD + least + TAG:
             return C_BAD_LEN
-        if u16(buf, 4) != self._n0 or u16(buf, 6) != self._n1:
+        if buf[4:8] != self._net:
             return C_BAD_NET
-        d = u16(buf, 16)
-        e = u16(buf, 18)
-        if d == 0xFFFF and e == 0xFFFF:
-            if kind != T_HELLO and kind != T_BYE:
-                return C_BAD_DST
-        elif (d != self._d0 or e != self._d1) and (d or e):
-            return C_BAD_DST
-        return -1
+        to = buf[16:20]
+        if to == self._to or to == ANYONE:
+            return -1
+        return -1 if to == ALL and (kind == T_HELLO or kind == T_BYE) else C_BAD_DST
 
     def check(self, buf, n: int, addr: bytes, now: int) -> int:
         count = self._count
         self.dare = -1
         bad = self._form(buf, n)
-        epoch = u30(buf, 20) if bad < 0 else 0
-        counter = u30(buf, 24) if bad < 0 else 0
-        if bad < 0 and (epoch < 0 or counter <= 0):
-            bad = C_BAD_PARSE
+        if bad < 0:
+            epoch, counter = unpack_from(">II", buf, 20)
+            if epoch > MASK or not 0 < counter <= MASK:
+                bad = C_BAD_PARSE
         if bad >= 0:
             count.inc(bad)
             return -1
@@ -128,14 +125,15 @@ class Gate:
         jump = False
         known = False
         if slot >= 0:
-            mine = peers.get30(slot, 18)
-            if epoch == mine:
-                if not peers.fresh(slot, counter):
-                    count.inc(C_REPLAY)
-                    return -1
-                jump = peers.jump(slot, counter)
-                known = not jump and peers.addr_is(slot, addr)
-            elif not self._other_epoch(epoch > mine or not peers.flags(slot) & P_EPOCH):
+            age = peers.judge(slot, epoch, counter)
+            if age == 1:
+                known = peers.addr_is(slot, addr)
+            elif age == 2:
+                jump = True
+            elif age == 0:
+                count.inc(C_REPLAY)
+                return -1
+            elif not self._other_epoch(age == 3 or not peers.flags(slot) & P_EPOCH):
                 return -1
         if not self._limits.allow(addr, known, now):
             count.inc(C_LIMITED)
@@ -150,6 +148,11 @@ class Gate:
             return -1
         self.off = HEAD + COOKIE_LEN if f & F_COOKIE else HEAD
         self.end = end
+        if known:  # the usual case
+            peers.seen(slot, counter)
+            if linked:
+                peers.set_flag(slot, P_EPOCH)
+            return slot
         return self._admit(slot, sid, buf, addr, epoch, counter, jump, now)
 
     def _other_epoch(self, above):
@@ -192,14 +195,13 @@ class Gate:
 
     def proven(self, slot: int, buf, addr: bytes) -> bool:
         """Has the sender of this frame shown that it receives at `addr`?"""
-        peers = self._peers
-        if peers.flags(slot) & P_PROVEN and peers.addr_is(slot, addr):
+        if self._peers.flags(slot) & P_PROVEN and self._peers.addr_is(slot, addr):
             return True
         if not buf[2] & F_COOKIE:
             return False
         if not self._cookies.good(addr, bytes(buf[8:16]), buf, HEAD):
             self._count.inc(C_COOKIE_BAD)
             return False
-        peers.set_addr(slot, addr)
-        peers.set_flag(slot, P_PROVEN)
+        self._peers.set_addr(slot, addr)
+        self._peers.set_flag(slot, P_PROVEN)
         return True

@@ -16,7 +16,7 @@ the bucket is full again.
 from array import array
 
 from .compat import const
-from .ticks import diff
+from .ticks import MASK
 
 # Rates in frames a second. `board.toml` may change figures, never the way they are applied.
 LIMITS_BOARD = {
@@ -46,6 +46,15 @@ LIMITS_HOST = {"global_s": 10000, "global_burst": 10000, "buckets": 4096, "check
 
 _MINE = const(2)  # the two global buckets come first: 0 strangers and overflow, 1 known peers
 _HASHED = const(16)  # buckets for ids without a slot
+
+
+def _filled(level, passed, limit):
+    """The level after `passed` ms. The past, modulo 2**30, is beyond the time to fill as well."""
+    # Asking for the time to fill first keeps the product below 2**30.
+    if passed >= limit[1] // limit[0]:
+        return limit[1]
+    level += passed * limit[0]
+    return level if level < limit[1] else limit[1]
 
 
 class Limits:
@@ -99,14 +108,9 @@ class Limits:
         b = self._b
         i += i
         level = b[i]
-        full = limit[1]
-        if level < full:
-            passed = diff(now, b[i + 1])
-            # Asking for the time to fill first keeps the product below 2**30.
-            if passed < 0 or passed >= full // limit[0]:
-                level = full
-            else:
-                level = min(full, level + passed * limit[0])
+        last = b[i + 1]
+        if level < limit[1] and last != now:
+            level = _filled(level, (now - last) & MASK, limit)
         b[i + 1] = now
         if level < 1000:
             b[i] = level

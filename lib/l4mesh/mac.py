@@ -27,7 +27,12 @@ class Mac:
 
     def good(self, mv, buf, off: int) -> bool:
         t = self.tag(mv)
-        d = 0
-        for i in range(16):
-            d |= t[i] ^ buf[off + i]
+        # Written out, and few locals: the time of a loop would be half as much again.
+        d = t[0] ^ buf[off] | t[1] ^ buf[off + 1] | t[2] ^ buf[off + 2] | t[3] ^ buf[off + 3]
+        off += 4
+        d |= t[4] ^ buf[off] | t[5] ^ buf[off + 1] | t[6] ^ buf[off + 2] | t[7] ^ buf[off + 3]
+        off += 4
+        d |= t[8] ^ buf[off] | t[9] ^ buf[off + 1] | t[10] ^ buf[off + 2] | t[11] ^ buf[off + 3]
+        off += 4
+        d |= t[12] ^ buf[off] | t[13] ^ buf[off + 1] | t[14] ^ buf[off + 2] | t[15] ^ buf[off + 3]
         return d == 0

@@ -3,12 +3,14 @@
 """Peer table. A slot (64 B) holds what is known of one sender:
 
  0 short id 8 | 8 endpoint 6 | 14 flags | 15 mode | 16 battery | 17 load | 18 epoch 4
-22 top counter 4 | 26 window 8 (bit k of byte k/8: counter top-k was seen) | 34 last heard 4 (tick)
-38 interval 2 (s) | 40 round trip 2 (0.1 ms, 0 unknown) | 42 asked | 43 hits | 44 record hash 8
-52 unused 12
+22 top counter 4 | 26 window 16 (bit c % 128: counter c was seen) | 42 last heard 4 (tick)
+46 interval 2 (s) | 48 round trip 2 (0.1 ms, 0 unknown) | 50 asked | 51 hits | 52 record hash 8
+60 unused 4
 
 A slot is addressed by its number; machines read and write it by the methods and offsets below.
 """
+
+from struct import unpack_from
 
 from . import ticks
 from .compat import const
@@ -23,12 +25,12 @@ O_LOAD = const(17)
 O_EPOCH = const(18)
 O_TOP = const(22)
 O_WINDOW = const(26)
-O_HEARD = const(34)
-O_INTERVAL = const(38)
-O_RTT = const(40)
-O_ASKED = const(42)
-O_HITS = const(43)
-O_HASH = const(44)
+O_HEARD = const(42)
+O_INTERVAL = const(46)
+O_RTT = const(48)
+O_ASKED = const(50)
+O_HITS = const(51)
+O_HASH = const(52)
 
 P_PROVEN = const(1)  # its address was proven by a cookie
 P_LAN = const(2)  # heard by hello on this LAN
@@ -49,6 +51,7 @@ class Peers:
         self.slots = slots
         self._per_ip = per_ip or slots
         self.buf = bytearray(slots * SLOT)
+        self._view = memoryview(self.buf)
         self._spare = spare
         self._index = {i: i for i in range(slots)}
         self._index.clear()
@@ -67,12 +70,8 @@ class Peers:
         return bytes(self.buf[o : o + 6])
 
     def addr_is(self, i: int, addr: bytes) -> bool:
-        b = self.buf
         o = i * SLOT + O_ADDR
-        for k in range(6):
-            if b[o + k] != addr[k]:
-                return False
-        return True
+        return self._view[o : o + 6] == addr
 
     def set_addr(self, i: int, addr: bytes) -> None:
         """Another address is not proven yet."""
@@ -195,51 +194,41 @@ class Peers:
             self.drop(i)
         return i
 
-    # Replay (RFC 4303 section 3.4.3, 64 entries): check first, move only after the tag passed.
+    # Replay (RFC 4303 section 3.4.3, 64 entries): check first, move only after the tag passed. As
+    # in RFC 6479 the bits stay where they are: the top moves, and bytes are cleared ahead of it.
 
     def restart(self, i: int, epoch: int, counter: int) -> None:
         """Begin a window: everything up to `counter` counts as seen."""
+        b = self.buf
         o = i * SLOT
-        put30(self.buf, o + O_EPOCH, epoch)
-        put30(self.buf, o + O_TOP, counter)
-        for k in range(O_WINDOW, O_WINDOW + 8):
-            self.buf[o + k] = 255
+        put30(b, o + O_EPOCH, epoch)
+        put30(b, o + O_TOP, counter)
+        for k in range(O_WINDOW, O_WINDOW + 16):
+            b[o + k] = 255
+        b[o + O_WINDOW + (counter >> 3 & 15)] = (2 << (counter & 7)) - 1
 
-    def fresh(self, i: int, counter: int) -> bool:
-        """Could this counter be new? (in the window and not seen, or ahead)"""
-        o = i * SLOT
-        d = u30(self.buf, o + O_TOP) - counter
-        if d < 0:
-            return True
-        if d > 63:
-            return False
-        return not self.buf[o + O_WINDOW + (d >> 3)] & (1 << (d & 7))
-
-    def jump(self, i: int, counter: int) -> bool:
-        """More than 2**16 ahead: only with a cookie."""
-        return counter - u30(self.buf, i * SLOT + O_TOP) > JUMP
+    def judge(self, i: int, epoch: int, counter: int) -> int:
+        """0 seen before or too old; 1 fresh; 2 fresh, but a jump: more than 2**16 ahead, only
+        with a cookie; 3 of a higher epoch, 4 of a lower one."""
+        i *= SLOT
+        mine, top = unpack_from(">II", self.buf, i + O_EPOCH)
+        if epoch != mine:
+            return 3 if epoch > mine else 4
+        top -= counter
+        if top < 0:
+            return 1 if top >= -JUMP else 2
+        i += O_WINDOW + (counter >> 3 & 15)
+        return 0 if top > 63 or self.buf[i] & (1 << (counter & 7)) else 1
 
     def seen(self, i: int, counter: int) -> None:
-        b = self.buf
-        w = i * SLOT + O_WINDOW
-        d = counter - u30(b, i * SLOT + O_TOP)
-        if d <= 0:
-            d = -d
-            b[w + (d >> 3)] |= 1 << (d & 7)
-            return
-        put30(b, i * SLOT + O_TOP, counter)
-        if d == 1:  # the usual case: one shift through the eight bytes
-            c = 1
-            for k in range(w, w + 8):
-                v = (b[k] << 1) | c
-                b[k] = v & 255
-                c = v >> 8
-            return
-        for k in range(63, -1, -1):
-            s = k - d
-            on = s >= 0 and b[w + (s >> 3)] & (1 << (s & 7))
-            if on:
-                b[w + (k >> 3)] |= 1 << (k & 7)
-            else:
-                b[w + (k >> 3)] &= ~(1 << (k & 7)) & 255
-        b[w] |= 1
+        i *= SLOT
+        top = u30(self.buf, i + O_TOP)
+        if counter > top:
+            put30(self.buf, i + O_TOP, counter)
+            if counter >> 3 != top >> 3:
+                self._clear(i + O_WINDOW, top >> 3, counter >> 3)
+        self.buf[i + O_WINDOW + (counter >> 3 & 15)] |= 1 << (counter & 7)
+
+    def _clear(self, o, old, new):
+        for k in range(max(old, new - 16) + 1, new + 1):
+            self.buf[o + (k & 15)] = 0

@@ -9,10 +9,12 @@
 `link=True` tags with the node key of the link to `peer`. `cookie` (8 bytes) goes first.
 """
 
+from struct import pack_into
+
+from .compat import const
 from .counters import C_TX, C_TX_FAIL
 from .seal import seal
 from .wire import (
-    ALL,
     ANYONE,
     COOKIE_LEN,
     F_COOKIE,
@@ -23,13 +25,15 @@ from .wire import (
     TAG,
     VERSION,
     clear_len,
-    put30,
 )
+
+_HASH = const(32)
 
 
 class Sender:
     def __init__(self, link, keys, counters, net: bytes, short_id: bytes, epoch: int = 1):
-        self.buf = bytearray(MAX_FRAME)
+        # The tag is copied with the half of its hash that is not sent: no slice of it is made.
+        self.buf = bytearray(MAX_FRAME + _HASH - TAG)
         self.view = memoryview(self.buf)
         self.keys = keys
         self._link = link
@@ -49,16 +53,7 @@ class Sender:
         b[1] = kind
         b[2] = (F_LINK if link else 0) | (F_SEALED if sealed else 0) | (F_COOKIE if cookie else 0)
         b[3] = 0 if link else self.keys.number
-        if peer is None:
-            b[16:20] = ANYONE
-        elif peer is ALL:
-            b[16:20] = ALL
-        else:
-            for i in range(4):
-                b[16 + i] = peer[i]
-        put30(b, 20, self.epoch)
-        put30(b, 24, self.counter)
-        self._peer = peer
+        self._address(peer)
         if cookie:
             b[HEAD : HEAD + COOKIE_LEN] = cookie
             self._clear = HEAD + COOKIE_LEN + clear_len(kind)
@@ -66,21 +61,26 @@ class Sender:
         self._clear = HEAD + clear_len(kind)
         return HEAD
 
+    def _address(self, peer):
+        self._peer = peer
+        if peer is None:
+            peer = ANYONE
+        # What of it is too long is written over by the next line.
+        self.buf[16 : 16 + len(peer)] = peer
+        pack_into(">II", self.buf, 20, self.epoch, self.counter)
+
     def close(self, end: int) -> int:
         """Seal and tag what was written; returns the frame's length, 0 without a key."""
         b = self.buf
-        f = b[2]
-        if f & F_SEALED:
-            k = self.keys.link_seal(self._peer)
-            if k is None:
+        if b[2] & F_SEALED:
+            mac = self.keys.link_seal(self._peer)
+            if mac is None:
                 return 0
-            seal(k, b, 0, self._clear, end)
-        mac = self.keys.link(self._peer) if f & F_LINK else self.keys.group(self.keys.number)
+            seal(mac, b, 0, self._clear, end)
+        mac = self.keys.link(self._peer) if b[2] & F_LINK else self.keys.group(self.keys.number)
         if mac is None:
             return 0
-        t = mac.tag(self.view[:end])
-        for i in range(TAG):
-            b[end + i] = t[i]
+        b[end : end + _HASH] = mac.tag(self.view[:end])
         return end + TAG
 
     def send(self, end: int, addr: bytes) -> bool:

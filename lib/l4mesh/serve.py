@@ -8,6 +8,8 @@ that its cache is worth it (`full`, set from modes.py); `passive` sends askers u
 Requests and hits are counted here also when throttled: they are the demand that modes.py judges.
 """
 
+from struct import pack_into
+
 from . import ticks
 from .compat import const
 from .counters import C_SERVED, C_SERVED_HIT, C_SERVED_MISS
@@ -52,8 +54,7 @@ class Serve:
         target = bytes(buf[off + 4 : off + 20])
         o = tx.begin(T_ANSWER, peer, link=linked)
         b = tx.buf
-        for i in range(4):
-            b[o + i] = buf[off + i]
+        b[o : o + 4] = buf[off : off + 4]
         p = o + ANSWER_LEN
         own = self._own
         status = MISS
@@ -77,14 +78,9 @@ class Serve:
         count = self._count
         count.inc(C_SERVED)
         count.inc(C_SERVED_HIT if status == FOUND else C_SERVED_MISS)
-        b[o + 4] = status
-        b[o + 5] = 4
-        b[o + 6] = self.mode
-        b[o + 7] = self.battery
-        b[o + 8] = self.load
-        b[o + 9] = 0
-        put16(b, o + 10, remaining)
-        put16(b, o + 12, 0)
+        pack_into(
+            ">BBBBBBHH", b, o + 4, status, 4, self.mode, self.battery, self.load, 0, remaining, 0
+        )
         if status == FOUND:
             p += SIZE
             # A trace has one hop, ourselves; without the padding it would be too long an answer.

@@ -47,6 +47,8 @@ class Runner:
         self._event = None
         self._stop = False
         self._poll = select.poll()
+        # ipoll() makes no list; only MicroPython has it.
+        self._wait = getattr(self._poll, "ipoll", self._poll.poll)
         self._sock = None
         self._watch()
         self.own_us = array("H", bytes(2 * _SAMPLES))
@@ -75,6 +77,7 @@ class Runner:
         node = self.node
         tx = node.tx
         want = False
+        wait = self._wait
         for _ in range(_BATCH):
             n = link.recv()
             if n < 0:
@@ -87,7 +90,9 @@ class Runner:
                 d = _us_diff(_us(), t)
                 self.own_us[self.answered % _SAMPLES] = d if d < 65535 else 65535
                 self.answered += 1
-            if not self._poll.poll(0):
+            for _ in wait(0):
+                break  # one more has come
+            else:
                 break
         return want
 
@@ -129,5 +134,6 @@ class Runner:
                 quiet = now
                 gc.collect()
                 wait = max(0, ticks.diff(due, self._now()))
-            if self._poll.poll(wait) and self._drain():
-                due = now
+            for _ in self._wait(wait):
+                if self._drain():
+                    due = now

@@ -14,6 +14,10 @@ def addr(n):
     return bytes((10, 77, n >> 8 & 255, n & 255, 16, 8))
 
 
+def fresh(p, i, counter):
+    return p.judge(i, p.get30(i, P.O_EPOCH), counter) in (1, 2)
+
+
 def test_a_slot_has_room_for_all_that_is_known():
     p = Peers(4)
     i = p.add(sid(1), A, 7, 100, 5000)
@@ -29,7 +33,7 @@ def test_a_slot_has_room_for_all_that_is_known():
 
 def test_fields_do_not_overlap():
     fields = ((8, 6), (P.O_FLAGS, 1), (P.O_MODE, 1), (P.O_BATTERY, 1), (P.O_LOAD, 1),
-              (P.O_EPOCH, 4), (P.O_TOP, 4), (P.O_WINDOW, 8), (P.O_HEARD, 4), (P.O_INTERVAL, 2),
+              (P.O_EPOCH, 4), (P.O_TOP, 4), (P.O_WINDOW, 16), (P.O_HEARD, 4), (P.O_INTERVAL, 2),
               (P.O_RTT, 2), (P.O_ASKED, 1), (P.O_HITS, 1), (P.O_HASH, 8))  # fmt: skip
     end = 8
     for o, n in fields:
@@ -60,13 +64,13 @@ def test_another_address_is_not_proven():
 def test_window_takes_each_counter_once():
     p = Peers(4)
     i = p.add(sid(1), A, 1, 1000, 0)
-    assert not p.fresh(i, 1000) and not p.fresh(i, 999) and not p.fresh(i, 1)
-    assert p.fresh(i, 1001)
+    assert not fresh(p, i, 1000) and not fresh(p, i, 999) and not fresh(p, i, 1)
+    assert fresh(p, i, 1001)
     p.seen(i, 1001)
-    assert not p.fresh(i, 1001)
+    assert not fresh(p, i, 1001)
     p.seen(i, 1064)
-    assert p.fresh(i, 1063) and p.fresh(i, 1002)
-    assert not p.fresh(i, 1001) and not p.fresh(i, 1000)
+    assert fresh(p, i, 1063) and fresh(p, i, 1002)
+    assert not fresh(p, i, 1001) and not fresh(p, i, 1000)
 
 
 def test_window_is_sixty_four_wide():
@@ -75,11 +79,11 @@ def test_window_is_sixty_four_wide():
         p.restart(p.add(sid(back), addr(back), 1, 1, 0), 1, 1)
         i = p.find(sid(back))
         p.seen(i, 5000)
-        assert p.fresh(i, 5000 - back) == good, back
+        assert fresh(p, i, 5000 - back) == good, back
         if good:
             p.seen(i, 5000 - back)
-            assert not p.fresh(i, 5000 - back)
-            assert not p.fresh(i, 5000)
+            assert not fresh(p, i, 5000 - back)
+            assert not fresh(p, i, 5000)
         p.drop(i)
 
 
@@ -94,7 +98,7 @@ def test_window_against_a_set():
         if rng.getrandbits(6) == 0:
             c = top + rng.getrandbits(9)
         want = c not in seen and c > top - 64
-        assert p.fresh(i, c) == want, (c, top)
+        assert fresh(p, i, c) == want, (c, top)
         if want:
             p.seen(i, c)
             seen.add(c)
@@ -107,16 +111,37 @@ def test_the_first_counters_of_an_epoch():
     i = p.add(sid(1), A, 1, 1, 0)
     p.restart(i, 2, 0)
     for c in (1, 3, 2):
-        assert p.fresh(i, c)
+        assert fresh(p, i, c)
         p.seen(i, c)
-        assert not p.fresh(i, c)
+        assert not fresh(p, i, c)
 
 
 def test_a_jump_is_more_than_2_to_the_16():
     p = Peers(4)
     i = p.add(sid(1), A, 1, 10, 0)
-    assert not p.jump(i, 10 + 65536) and p.jump(i, 10 + 65537)
-    assert not p.jump(i, 3) and p.jump(i, 0x3FFFFFFF)
+    assert p.judge(i, 1, 10 + 65536) == 1 and p.judge(i, 1, 10 + 65537) == 2
+    assert p.judge(i, 1, 3) == 0 and p.judge(i, 1, 0x3FFFFFFF) == 2
+
+
+def test_another_epoch_is_told_apart():
+    p = Peers(4)
+    i = p.add(sid(1), A, 5, 10, 0)
+    assert p.judge(i, 6, 1) == p.judge(i, 0x3FFFFFFF, 10) == 3
+    assert p.judge(i, 4, 11) == p.judge(i, 0, 10) == 4
+
+
+def test_far_ahead_leaves_nothing_of_the_old_window():
+    p = Peers(4)
+    i = p.add(sid(1), A, 1, 7, 0)
+    for c in (8, 15, 16, 143, 144, 272, 1000, 1128, 0x3FFFFFFF):
+        top = p.get30(i, P.O_TOP)
+        p.seen(i, c)
+        for back in range(64):
+            was = c - back
+            if was > top:
+                assert fresh(p, i, was) == (back > 0), (c, back)
+            elif was == top or was <= 7:
+                assert not fresh(p, i, was), (c, back)
 
 
 def test_gone_after_three_intervals_and_ten_seconds():

@@ -105,4 +105,4 @@ def test_without_a_key_nothing_leaves():
 def test_the_longest_frame_fits():
     tx, out = make()
     write(tx, b"z" * wire.MAX_PAYLOAD, wire.T_INFO, PEER)
-    assert len(out.take()[0][0]) == 1200 == len(tx.buf)
+    assert len(out.take()[0][0]) == wire.MAX_FRAME == 1200
