@@ -170,7 +170,6 @@ def test_each_counter_is_taken_once_in_any_order(order):
 def test_any_bytes_as_a_record(rec, remaining):
     assert check_form(rec + bytes(200), 0, len(rec), NETWORK) in (True, False)
     n = fresh()
-    q = n.link.take()
     n.resolve(TARGET.id[:8] + b"12345678", 30)
     q = [f for f, _ in n.link.take(wire.T_QUERY)][-1]
     body = q[28:32] + answer(0, 0, remaining, rec)[4:]

@@ -26,6 +26,7 @@ class FakeTier:
         self.life = 30
         self._world = world
         self._n = 0
+        self._keys = {}  # short id: node key
         world.attach(addr, self.receive)
 
     def send(self, kind, sid, key, payload, to, sealed=False):
@@ -38,13 +39,10 @@ class FakeTier:
         self.seen.append(kind)
         if self.quiet or kind in self.mute:
             return
-        key = None
-        for node in self._world.nodes:
-            if node.short_id == data[8:16]:
-                key = node_key(MASTER, node.id)
+        sid = data[8:16]
+        key = self._key(sid)
         if key is None or not data[2] & 1:
             return
-        sid = data[8:16]
         if self.cookies and not data[2] & 4:
             self.send(wire.T_COOKIE, sid, key, data[24:28] + b"tiercook", addr)
             return
@@ -55,6 +53,13 @@ class FakeTier:
             self.answer(sid, key, p, addr)
         elif kind == wire.T_JOIN:
             self.join(sid, key, data, addr)
+
+    def _key(self, sid):
+        if sid not in self._keys:
+            for node in self._world.nodes:
+                if node.short_id == sid:
+                    self._keys[sid] = node_key(MASTER, node.id)
+        return self._keys.get(sid)
 
     def answer(self, sid, key, p, addr):
         rec, remaining = self.records.get(bytes(p[4:20]), (b"", 30))
