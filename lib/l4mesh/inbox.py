@@ -125,7 +125,7 @@ class Inbox:
             return
         if self._gate.linked:
             if not node.member.on_cookie(counter, cookie, now):
-                node.reach.on_cookie(counter, cookie, now)
+                node.reach.on_cookie(slot, counter, cookie, now)
         elif not node.fetch.on_cookie(counter, cookie, now) and node.far is not None:
             node.far.on_cookie(counter, cookie, now)
 

@@ -46,11 +46,18 @@ class Reach:
         t.sent = now
         t.due = ticks.add(now, _REPLY_MS + 3 * t.rtt)
 
-    def on_cookie(self, counter: int, cookie: bytes, now: int) -> bool:
+    def on_cookie(self, slot: int, counter: int, cookie: bytes, now: int) -> bool:
+        """A tier wants proof of our address: at once for a ping, else by the next ping, now.
+
+        The latter is for readings: a tier that was restarted asks for it at the next batch.
+        """
         for t in self._tiers.list:
             if t.pending and t.frame == counter:
                 self._ping(t, cookie, now)
                 return True
+        for t in self._tiers.list:
+            if t.slot == slot and not t.pending:
+                t.due = now
         return False
 
     def spoke(self, slot: int, addr: bytes, now: int) -> None:

@@ -14,13 +14,7 @@ the last one they are all asked once more if one gave no word. An answer is lear
 from . import ticks
 from .chooser import choose, note, timed
 from .compat import const
-from .counters import (
-    C_BAD_RECORD,
-    C_COALESCED,
-    C_LOOKUP_OWN,
-    C_LOOKUP_UNKNOWN,
-    C_UPSTREAM_TX,
-)
+from .counters import C_BAD_RECORD, C_COALESCED, C_LOOKUP_OWN, C_LOOKUP_UNKNOWN, C_UPSTREAM_TX
 from .events import EV_ANSWER
 from .lookups import FAN, Lookups, tally
 from .peers import O_RTT, P_LAN, P_REMOTE

@@ -128,3 +128,17 @@ def test_without_a_node_key_there_is_no_upstream():
     for now in range(1, 3000, 10):
         n.poll(now)
     assert n.link.take(wire.T_PING) == [] and n.tiers.list == []
+
+
+def test_a_tier_that_wants_proof_for_something_else_is_pinged_now():
+    b = Bed()
+    b.run(1000)
+    near = b.n.tiers.list[0]
+    assert b.run(2000) == []  # the next ping is far off
+    b.tier.counter += 1
+    body = bytes(4) + b"cookie77"  # not for a frame that anybody waits for: a batch, say
+    f = frame(
+        wire.T_COOKIE, b"tier3" + bytes(11), b.n.id, b.tier.counter, body, link=True, key=b.key
+    )
+    b.n.receive(f, len(f), near.addr, b.now)
+    assert [to for _, to in b.run(50)] == [3]
