@@ -1,7 +1,8 @@
 """Build the file system image of a board: compiled modules, boot files, config, in littlefs.
 
 The image holds what `mpremote cp` would put on a board: `lib/` and `firmware/` as .mpy, but
-boot.py and main.py (started by name) and app.py (the file that users edit) as they are.
+boot.py and main.py (started by name) and app.py (the file that users edit) as they are. The
+firmware is made small before, which merges most of it into few files (shrink.py).
 Block count and size must equal the partition's or the board will not mount it (2 MiB = 512).
 
 `python -m l4tools.image --sizes` prints the .mpy bytes a file against the budgets of the design.
@@ -19,15 +20,19 @@ from pathlib import Path
 
 from l4tools.errors import ToolError
 from l4tools.paths import FIRMWARE, LIB, build_dir, tool
+from l4tools.shrink import AS_IS, project
 
 BLOCK_SIZE = 4096
 BLOCK_COUNT = 512  # vfs of a 4 MiB board
-KEEP_SOURCE = ("boot.py", "main.py", "app.py")
+KEEP_SOURCE = AS_IS
 OPT = 3  # asserts and line numbers out: 7 % fewer bytes
 BUDGET_CORE = 32 * 1024
 BUDGET_ALL = 72 * 1024
-# Modules that are loaded only when configured; everything else is the core profile.
-EXTRAS: frozenset[str] = frozenset()
+# Files of the built image that every board loads; the others come when configured or asked for.
+CORE = (
+    "boot.py main.py supervisor.py safe_mode.py l4config.py l4start.py lib/l4mesh/__init__.py "
+    "lib/l4mesh/core.py lib/l4mesh/ed25519.py"
+).split()
 
 Source = Path | bytes | str
 Files = dict[str, Source]
@@ -99,16 +104,19 @@ def build_image(
     files: Files | None = None,
     *,
     umqtt: bool = True,
+    shrink: bool = True,
     opt: int = OPT,
     block_count: int = BLOCK_COUNT,
 ) -> bytes:
     """A littlefs image with `files` (default: the project) and `config` as config.json.
 
-    Written to `out` when given; returned in any case.
+    Written to `out` when given; returned in any case. `shrink` False: the code as it is written.
     """
     from littlefs import LittleFS, LittleFSError
 
     wanted = dict(project_files() if files is None else files)
+    if shrink and "supervisor.py" in wanted:
+        wanted = dict(project(wanted))
     if umqtt:
         wanted.update(umqtt_files())
     contents = compiled(wanted, opt)
@@ -152,11 +160,11 @@ def read_image(image: bytes | Path) -> dict[str, bytes]:
 
 
 def sizes(opt: int = OPT) -> list[tuple[str, int, bool]]:
-    """(path, .mpy bytes, in the core profile) of each project file, boot files compiled too."""
+    """(path, .mpy bytes, in the core profile) of an image's files, boot files compiled too."""
     rows = []
-    for path, source in project_files().items():
-        core = path not in EXTRAS and path != "app.py"
-        rows.append((path, len(compile_mpy(source, path.rpartition("/")[2], opt)), core))
+    for path, source in sorted(project(project_files()).items()):
+        size = len(compile_mpy(source, path.rpartition("/")[2], opt))
+        rows.append((path, size, path in CORE))
     return rows
 
 

@@ -10,13 +10,16 @@ A board pays heap for every name, module table and import binding. So, for the i
 4. names        arguments that nobody passes by keyword, and attributes private to one class, share
                 few short names (a board stores every different name once, 16 to 30 bytes)
 
-A merged module leaves a small file of its old name, so `from l4mesh.endpoint import id_text` in
-app.py goes on working; it costs RAM only when it is imported. Functions keep their names, so a
-traceback still says what broke. Text with what was done: `python -m l4tools.shrink`.
+A merged module that applications use (API) leaves a small file of its old name, so `from
+l4mesh.endpoint import id_text` in app.py goes on working; it costs RAM only when it is imported.
+
+Tracebacks of a board have no line numbers and short names for what is private. This puts the names
+back, for sources that have not changed since: `python -m l4tools.shrink --explain < traceback`.
 """
 
 import argparse
 import ast
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -49,6 +52,9 @@ BUNDLES = {
     "l4start": ("l4mesh.identity", "l4mesh_io.entropy", "provision", "start"),
     "supervisor": (*("l4mesh_io." + n for n in _IO.split()), *_SUPERVISOR.split()),
 }
+# Modules that applications, tools or late parts of the firmware import by their own name.
+API = """l4mesh.counters l4mesh.endpoint l4mesh.events l4mesh.keys l4mesh.node l4mesh.record
+    l4mesh.ticks l4mesh.wire l4mesh_io.clock console provision sensors settings""".split()
 # What applications hold or tools call over USB: public methods of these stay, named or not.
 KEEP = ("Node", "Board", "Sensor", "Sensors", "give")
 
@@ -70,15 +76,29 @@ def _plain(source: Source) -> bytes:
     return source.encode() if isinstance(source, str) else source
 
 
+def named(trees: Iterable[ast.AST]) -> set[str]:
+    """Modules that these sources import by name."""
+    out = set()
+    for t in trees:
+        for n in ast.walk(t):
+            if isinstance(n, ast.Import):
+                out |= {a.name for a in n.names}
+            elif isinstance(n, ast.ImportFrom):
+                out |= {n.module or "", *("%s.%s" % (n.module, a.name) for a in n.names)}
+    return out
+
+
 def project(
     files: dict[str, Source],
     users: Iterable[str] = (),
     bundles: dict[str, tuple[str, ...]] | None = None,
     steps: str = "fold dead bundle names order",
+    names: dict | None = None,
 ) -> dict[str, bytes]:
     """Optimised sources of the device code in `files`; what is not Python stays as it is.
 
     `users`: more source text whose names and keywords have to go on working (tests, an app.py).
+    `names` takes {module: {class, or "" for the top level: {old name: new name}}}.
     """
     out: dict[str, bytes] = {}
     modules: dict[str, Module] = {}
@@ -106,8 +126,12 @@ def project(
         work = Bundles(modules, {b: names for b, names in wanted.items() if names}, values)
         stubs = work.merge()
     renamed = shorten(modules, trees) if "names" in steps else {}
+    if names is not None:
+        names.update(renamed)
+    wanted = set(API) | named(trees)
     for stub in stubs:
-        out[stub.path] = stub.source(renamed.get(stub.bundle, {}))
+        if dotted(stub.path) in wanted:
+            out[stub.path] = stub.source(renamed.get(stub.bundle, {}).get("", {}))
     for m in modules.values():
         if "order" in steps:
             lead(m)
@@ -164,13 +188,42 @@ def strip(modules: Iterable[Module]) -> None:
         m.tree.body = [s for s in new if not isinstance(s, ast.ImportFrom) or s.names]
 
 
+_FRAME = re.compile(r'(\s*File "(\w+)\.py", line \d+, in )(\S+)')
+
+
+def explain(text: str, names: dict) -> str:
+    """A board's traceback with the names of the sources. A private method is called by its own
+    class, so where a name stands for several, the frame above narrows it down.
+    """
+    out = []
+    last: set[str] = set()
+    for line in text.splitlines():
+        m = _FRAME.match(line)
+        if m:
+            files = [c for n, c in names.items() if n.rpartition(".")[2] == m[2]]
+            every = [(c, old, new) for f in files for c, d in f.items() for old, new in d.items()]
+            found = [(c, old) for c, old, new in every if new == m[3]]
+            found = [f for f in found if f[0] in last] or found
+            last = {c for c, _ in found}
+            if len(found) == 1 or any(old != m[3] for _, old in found):
+                line = m[1] + " or ".join((c + "." + old).lstrip(".") for c, old in found)
+        out.append(line)
+    return "\n".join(out)
+
+
 def main() -> int:
     from l4tools.image import compile_mpy, project_files
 
     parse = argparse.ArgumentParser(prog="python -m l4tools.shrink", description=__doc__)
     parse.add_argument("--out", type=Path, help="write the optimised sources here")
+    parse.add_argument("--explain", action="store_true", help="put names into a traceback (stdin)")
     args = parse.parse_args()
     files = project_files()
+    if args.explain:
+        names: dict = {}
+        project(files, names=names)
+        print(explain(sys.stdin.read(), names))
+        return 0
     before = sum(len(compile_mpy(s, p.rpartition("/")[2])) for p, s in files.items())
     small = project(files)
     after = 0

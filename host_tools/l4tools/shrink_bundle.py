@@ -102,7 +102,7 @@ class Bundles:
         for m in members:
             if m.name == bundle:
                 return m.path
-        lib = any(m.path.startswith("lib/") for m in members)
+        lib = all(m.path.startswith("lib/") for m in members)
         return ("lib/" if lib else "") + bundle.replace(".", "/") + ".py"
 
     def _order(self, names: list[str]) -> list[str]:

@@ -122,20 +122,24 @@ def lead(m: Module) -> None:
     m.tree.body.insert(0, ast.If(never, [ast.Expr(chain)], []))
 
 
-def _private(t: ast.AST, own: dict[str, int], public: set[str], bases: set[str]) -> None:
-    """Rename what is private to each class of a file."""
+def _private(t: ast.AST, own: dict[str, int], public: set[str], bases: set[str]) -> dict:
+    """Rename what is private to each class of a file; {class: {method: its new name}}."""
+    done = {}
     for cls in [n for n in ast.walk(t) if isinstance(n, ast.ClassDef)]:
+        methods = [n for n in cls.body if isinstance(n, ast.FunctionDef)]
+        done[cls.name] = {n.name: n.name for n in methods}
         if cls.bases or cls.name in bases:
             continue
         free = [p for p in _POOL if p not in public]
         names = [x for x, _ in _selfish(cls).most_common() if own.get(x)]
         new = dict(zip(names, free, strict=False))
+        done[cls.name].update((n.name, new[n.name]) for n in methods if n.name in new)
         for n in ast.walk(cls):
             if isinstance(n, ast.Attribute):
                 n.attr = new.get(n.attr, n.attr)
-        for n in cls.body:
-            if isinstance(n, ast.FunctionDef):
-                n.name = new.get(n.name, n.name)
+        for n in methods:
+            n.name = new.get(n.name, n.name)
+    return done
 
 
 def _outside(name: str, modules: dict[str, Module], users: list[ast.AST]) -> set[str]:
@@ -163,7 +167,8 @@ def _globals(m: Module, kept: set[str]) -> dict[str, str]:
         if isinstance(fn, FUNCTIONS):
             seen |= local_names(fn)
     free = [p.upper() for p in _POOL if p.upper() not in seen]
-    new = dict(zip(sorted(own - kept), free, strict=False))
+    new = {n: n for n in sorted(own)}
+    new.update(zip(sorted(own - kept), free, strict=False))
 
     def use(node):
         at = node if isinstance(node, ast.Name) else node.value
@@ -174,8 +179,8 @@ def _globals(m: Module, kept: set[str]) -> dict[str, str]:
     return new
 
 
-def shorten(modules: dict[str, Module], users: list[ast.AST]) -> dict[str, dict[str, str]]:
-    """Rename everywhere; {module: {old: new}} of the top-level names."""
+def shorten(modules: dict[str, Module], users: list[ast.AST]) -> dict[str, dict]:
+    """Rename everywhere; {module: {class, or "" for the top level: {old name: new name}}}."""
     trees = [m.tree for m in modules.values()]
     everything = [*trees, *users]
     keep = _keywords(everything)
@@ -183,10 +188,10 @@ def shorten(modules: dict[str, Module], users: list[ast.AST]) -> dict[str, dict[
     public = {n.attr for t in trees for n in ast.walk(t) if isinstance(n, ast.Attribute)}
     classes = [n for t in everything for n in ast.walk(t) if isinstance(n, ast.ClassDef)]
     bases = {b.id for c in classes for b in c.bases if isinstance(b, ast.Name)}
-    renamed = {n: _globals(m, _outside(n, modules, users)) for n, m in modules.items()}
-    for t in trees:
-        for n in ast.walk(t):
+    renamed = {n: {"": _globals(m, _outside(n, modules, users))} for n, m in modules.items()}
+    for name, m in modules.items():
+        for n in ast.walk(m.tree):
             if isinstance(n, FUNCTIONS):
                 _rename_arguments(n, keep)
-        _private(t, own, public, bases)
+        renamed[name].update(_private(m.tree, own, public, bases))
     return renamed

@@ -70,7 +70,7 @@ def make_flash(folder: Path, small: bool, everything: bool = False) -> Path:
     files = project_files()
     image = folder / "flash"
     config = CONFIG | ({"mqtt": "10.9.9.9:1883"} if everything else {})
-    build_image(image, config, project(files) if small else files, umqtt=everything)
+    build_image(image, config, files, umqtt=everything, shrink=small)
     return image
 
 
