@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from l4tools.errors import ToolError
-from l4tools.image import build_image, project_files
+from l4tools.image import build_image, project_files, read_image
 from l4tools.mesh.tiers import UPSTREAM
 from l4tools.network import Network
 from l4tools.vboard.rack import Rack
@@ -42,6 +42,7 @@ class Boards:
         self._said = threading.Condition()
         self._user_line = on_line
         self._app = app
+        self._compiled = None
         self.heap = int(os.environ.get("L4_HEAP", 0)) or settings()["heap"]["limit"]
         self._given: set[str] = set()
         self.rack = Rack(folder, hub, on_line=self._line, on_event=on_event)
@@ -55,9 +56,6 @@ class Boards:
 
     def add(self, name: str, ip: str, config: dict, *, keep: bool = False, heap=None) -> None:
         """A board with our default wiring; `config` goes over it."""
-        files = project_files()
-        if self._app is not None:
-            files["app.py"] = self._app
         pins = settings()["pins"]
         full = {
             "name": name,
@@ -66,8 +64,17 @@ class Boards:
             "led_pin": pins["led"],
             **config,
         }
-        image = build_image(None, full, files)
+        image = build_image(None, full, self._files(), shrink=False, umqtt=False)
         self.rack.add(name, ip, image=image, keep=keep, heap=heap or self.heap)
+
+    def _files(self):
+        """The project compiled, once for all boards: only config.json differs."""
+        if self._compiled is None:
+            files = project_files()
+            if self._app is not None:
+                files["app.py"] = self._app
+            self._compiled = read_image(build_image(None, None, files))
+        return self._compiled
 
     def power_on(self, name: str) -> None:
         self.joined.pop(name, None)
