@@ -3,17 +3,16 @@
 """The order of checks of docs/protocol.md 2, cheapest first; nothing is kept of what fails.
 
 `check(buf, n, addr, now)` returns the sender's slot in the peer table, or -1 (counted). After 0 or
-more: `off` and `end` bound the payload (after a cookie), `kind` is the type, `linked` says it was
-tagged with the node key, `ahead` that its epoch is above the one known (HELLO, ANSWER and COOKIE
-only), `stale` that it is below (a tier's JOIN only). After -1, `dare` >= 0 is the slot of a sender
-that asked something and has to prove its address before its counter is believed.
+more: `sid` is the sender's short id, `off` and `end` bound the payload (after a cookie), `kind` is
+the type, `linked` says it was tagged with the node key, `ahead` that its epoch is above the one
+known (HELLO, ANSWER and COOKIE only), `stale` that it is below (a tier's JOIN only). After -1,
+`dare` >= 0 is the slot of a sender that asked something and has to prove its address before its
+counter is believed.
 
 The first epoch heard of a sender is a claim that any member can make in its name. Until the
 sender's own record or a node key has confirmed it (P_EPOCH), a lower epoch passes like a higher
 one.
 """
-
-from struct import unpack_from
 
 from .compat import const
 from .counters import (
@@ -32,10 +31,7 @@ from .counters import (
     C_RX,
 )
 from .peers import P_EPOCH, P_PROVEN
-from .ticks import MASK
 from .wire import (
-    ALL,
-    ANYONE,
     COOKIE_LEN,
     F_COOKIE,
     F_LINK,
@@ -54,6 +50,8 @@ from .wire import (
     TAG,
     VERSION,
     min_payload,
+    u16,
+    u30,
 )
 
 _KNOWN_FLAGS = const(7)
@@ -62,13 +60,18 @@ _KNOWN_FLAGS = const(7)
 class Gate:
     def __init__(self, me, net, peers, keys, limits, cookies, counters):
         self._me = me[:8]
-        self._net = net
-        self._to = me[:4]
+        self._n0 = u16(net, 0)
+        self._n1 = u16(net, 2)
+        self._d0 = u16(me, 0)
+        self._d1 = u16(me, 2)
         self._peers = peers
         self._keys = keys
         self._limits = limits
         self._cookies = cookies
         self._count = counters
+        self.sid = b""
+        self._epoch = self._counter = self._now = 0
+        self._known = self._jump = False
         self.kind = 0
         self.off = 0
         self.end = 0
@@ -84,76 +87,91 @@ class Gate:
             return C_BAD_LEN
         if buf[0] != VERSION:
             return C_BAD_VERSION
-        kind = buf[1]
         f = buf[2]
-        least = min_payload(kind)
+        least = min_payload(buf[1])
         if least < 0 or f & ~_KNOWN_FLAGS or f & (F_LINK | F_SEALED) == F_SEALED:
             return C_BAD_PARSE
         if f & F_COOKIE:
             least += COOKIE_LEN
         if n < HEAD + least + TAG:
             return C_BAD_LEN
-        if buf[4:8] != self._net:
+        # Two bytes at a time, and no slices: those would be garbage.
+        if buf[4] << 8 | buf[5] != self._n0 or buf[6] << 8 | buf[7] != self._n1:
             return C_BAD_NET
-        to = buf[16:20]
-        if to == self._to or to == ANYONE:
-            return -1
-        return -1 if to == ALL and (kind == T_HELLO or kind == T_BYE) else C_BAD_DST
+        d = buf[16] << 8 | buf[17]
+        e = buf[18] << 8 | buf[19]
+        if d == e == 0xFFFF:
+            if buf[1] != T_HELLO and buf[1] != T_BYE:
+                return C_BAD_DST
+        elif (d != self._d0 or e != self._d1) and (d or e):
+            return C_BAD_DST
+        self._epoch = u30(buf, 20)
+        self._counter = u30(buf, 24)
+        return C_BAD_PARSE if self._epoch < 0 or self._counter <= 0 else -1
+
+    # The steps of check() are kept so small that MicroPython finds room for their locals on the
+    # C stack (11 words): what does not fit costs an allocation a call, and the heap its order.
 
     def check(self, buf, n: int, addr: bytes, now: int) -> int:
-        count = self._count
         self.dare = -1
-        bad = self._form(buf, n)
-        if bad < 0:
-            epoch, counter = unpack_from(">II", buf, 20)
-            if epoch > MASK or not 0 < counter <= MASK:
-                bad = C_BAD_PARSE
-        if bad >= 0:
-            count.inc(bad)
+        self._now = now
+        slot = self._form(buf, n)
+        if slot >= 0:  # no slot yet: what is wrong
+            self._count.inc(slot)
             return -1
-        count.inc(C_RX)
-        sid = bytes(buf[8:16])
-        if sid == self._me:  # our own multicast, or an echo
+        self._count.inc(C_RX)
+        self.sid = bytes(buf[8:16])
+        if self.sid == self._me:  # our own multicast, or an echo
             return -1
-        peers = self._peers
-        slot = peers.find(sid)
+        slot = self._peers.find(self.sid)
+        if not self._age(slot, buf, addr):
+            return -1
+        if not self._limits.allow(addr, self._known, now):
+            self._count.inc(C_LIMITED)
+            return -1
+        if not self._tagged(buf, n):
+            return -1
+        if not self._known:
+            return self._admit(slot, buf, addr)
+        # The usual case: the next frame of somebody we know.
+        self._peers.seen(slot, self._counter)
+        if self.linked:
+            self._peers.set_flag(slot, P_EPOCH)
+        return slot
+
+    def _age(self, slot, buf, addr):
+        """Replay pre-check and epoch; False when the frame is over (and counted)."""
         self.kind = buf[1]
-        f = buf[2]
-        self.linked = linked = f & F_LINK != 0
-        self.sealed = f & F_SEALED != 0
-        self.ahead = self.stale = False
-        jump = False
-        known = False
-        if slot >= 0:
-            age = peers.judge(slot, epoch, counter)
-            if age == 1:
-                known = peers.addr_is(slot, addr)
-            elif age == 2:
-                jump = True
-            elif age == 0:
-                count.inc(C_REPLAY)
-                return -1
-            elif not self._other_epoch(age == 3 or not peers.flags(slot) & P_EPOCH):
-                return -1
-        if not self._limits.allow(addr, known, now):
-            count.inc(C_LIMITED)
-            return -1
-        mac = self._keys.link(sid) if linked else self._keys.group(buf[3])
+        self.linked = buf[2] & F_LINK != 0
+        self.sealed = buf[2] & F_SEALED != 0
+        self.ahead = self.stale = self._jump = self._known = False
+        if slot < 0:
+            return True
+        age = self._peers.judge(slot, self._epoch, self._counter)
+        if age == 1:
+            self._known = self._peers.addr_is(slot, addr)
+        elif age == 2:
+            self._jump = True
+        elif age == 0:
+            self._count.inc(C_REPLAY)
+            return False
+        else:
+            return self._other_epoch(age == 3 or not self._peers.flags(slot) & P_EPOCH)
+        return True
+
+    def _tagged(self, buf, n):
+        """Is the tag good? Then the payload's place is known."""
+        mac = self._keys.link(self.sid) if self.linked else self._keys.group(buf[3])
         if mac is None:
-            count.inc(C_NO_KEY)
-            return -1
-        end = n - TAG
-        if not mac.good(memoryview(buf)[:end], buf, end):
-            count.inc(C_BAD_TAG)
-            return -1
-        self.off = HEAD + COOKIE_LEN if f & F_COOKIE else HEAD
-        self.end = end
-        if known:  # the usual case
-            peers.seen(slot, counter)
-            if linked:
-                peers.set_flag(slot, P_EPOCH)
-            return slot
-        return self._admit(slot, sid, buf, addr, epoch, counter, jump, now)
+            self._count.inc(C_NO_KEY)
+            return False
+        n -= TAG
+        if not mac.good(memoryview(buf)[:n], buf, n):
+            self._count.inc(C_BAD_TAG)
+            return False
+        self.off = HEAD + COOKIE_LEN if buf[2] & F_COOKIE else HEAD
+        self.end = n
+        return True
 
     def _other_epoch(self, above):
         if above:
@@ -168,15 +186,18 @@ class Gate:
         self._count.inc(C_EPOCH_OLD)
         return False
 
-    def _admit(self, slot, sid, buf, addr, epoch, counter, jump, now):
+    def _admit(self, slot, buf, addr):
         """The tag was good: move the window, make a slot for a newcomer."""
         peers = self._peers
+        sid = self.sid
+        epoch = self._epoch
+        counter = self._counter
         if slot < 0:
-            slot = peers.add(sid, addr, epoch, counter, now)
+            slot = peers.add(sid, addr, epoch, counter, self._now)
             if slot < 0:
                 self._count.inc(C_LIMITED)
                 return -1
-        elif jump:
+        elif self._jump:
             if not (buf[2] & F_COOKIE and self._cookies.good(addr, sid, buf, HEAD)):
                 # Only who asks repeats it with a cookie; a COOKIE for a COOKIE would never end.
                 if self.kind in (T_QUERY, T_PING, T_INFO_REQ, T_JOIN):
@@ -194,12 +215,13 @@ class Gate:
         return slot
 
     def proven(self, slot: int, buf, addr: bytes) -> bool:
-        """Has the sender of this frame shown that it receives at `addr`?"""
-        if self._peers.flags(slot) & P_PROVEN and self._peers.addr_is(slot, addr):
-            return True
+        """Has the sender of the frame just checked shown that it receives at `addr`?"""
+        if self._peers.flags(slot) & P_PROVEN:
+            if self._known or self._peers.addr_is(slot, addr):
+                return True
         if not buf[2] & F_COOKIE:
             return False
-        if not self._cookies.good(addr, bytes(buf[8:16]), buf, HEAD):
+        if not self._cookies.good(addr, self.sid, buf, HEAD):
             self._count.inc(C_COOKIE_BAD)
             return False
         self._peers.set_addr(slot, addr)

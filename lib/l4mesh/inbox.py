@@ -58,22 +58,24 @@ class Inbox:
         True when deadlines may have changed, so that poll() wants a call; a look-up answered for
         another node changes none.
         """
+        n = self._gate.check(buf, n, addr, now)
+        if n >= 0:
+            self._take(n, buf, addr, now)
+            return self._gate.kind != T_QUERY
+        if self._gate.dare >= 0:
+            self._challenge(self._gate.dare, buf, addr)
+        return False
+
+    def _take(self, slot, buf, addr, now):
         g = self._gate
-        slot = g.check(buf, n, addr, now)
-        if slot < 0:
-            if g.dare >= 0:
-                self._challenge(g.dare, buf, addr)
-            return False
         if not g.ahead and not g.stale:
             self._peers.heard(slot, now)
             if g.linked:
                 self._node.reach.spoke(slot, addr, now)
-        do = self._do.get(g.kind)
-        if do is None:
-            self._count.inc(C_BAD_PARSE)
+        if g.kind in self._do:
+            self._do[g.kind](slot, buf, addr, now)
         else:
-            do(slot, buf, addr, now)
-        return g.kind != T_QUERY
+            self._count.inc(C_BAD_PARSE)
 
     def _challenge(self, slot, buf, addr):
         """Ask the sender of the frame in `buf` to show that it receives at `addr`."""
@@ -131,9 +133,7 @@ class Inbox:
 
     def _query(self, slot, buf, addr, now):
         if self._allowed(slot, buf, addr, now):
-            g = self._gate
-            sid = bytes(buf[8:16])
-            self._serve.query(sid, buf, g.off, g.end, addr, g.linked, now, self._minutes.minute)
+            self._serve.query(buf, self._gate, addr, now)
 
     def _answer(self, slot, buf, addr, now):
         g = self._gate

@@ -26,13 +26,20 @@ class Mac:
         return sha256(self._outer).digest()
 
     def good(self, mv, buf, off: int) -> bool:
-        t = self.tag(mv)
-        # Written out, and few locals: the time of a loop would be half as much again.
-        d = t[0] ^ buf[off] | t[1] ^ buf[off + 1] | t[2] ^ buf[off + 2] | t[3] ^ buf[off + 3]
+        mv = self.tag(mv)
+        # Written out, and few locals: a loop would take half as long again.
+        d = mv[0] ^ buf[off] | mv[1] ^ buf[off + 1] | mv[2] ^ buf[off + 2] | mv[3] ^ buf[off + 3]
         off += 4
-        d |= t[4] ^ buf[off] | t[5] ^ buf[off + 1] | t[6] ^ buf[off + 2] | t[7] ^ buf[off + 3]
+        d |= mv[4] ^ buf[off] | mv[5] ^ buf[off + 1] | mv[6] ^ buf[off + 2] | mv[7] ^ buf[off + 3]
         off += 4
-        d |= t[8] ^ buf[off] | t[9] ^ buf[off + 1] | t[10] ^ buf[off + 2] | t[11] ^ buf[off + 3]
+        d |= (
+            mv[8] ^ buf[off] | mv[9] ^ buf[off + 1] | mv[10] ^ buf[off + 2] | mv[11] ^ buf[off + 3]
+        )
         off += 4
-        d |= t[12] ^ buf[off] | t[13] ^ buf[off + 1] | t[14] ^ buf[off + 2] | t[15] ^ buf[off + 3]
+        d |= (
+            mv[12] ^ buf[off]
+            | mv[13] ^ buf[off + 1]
+            | mv[14] ^ buf[off + 2]
+            | mv[15] ^ buf[off + 3]
+        )
         return d == 0

@@ -94,7 +94,7 @@ class Node:
         self.resolver = Resolve(
             net, self.peers, self.routes, self.tiers, reach, tx, count, events, self.learner.learn
         )
-        self.serve = Serve(own, self.routes, tx, count, cfg.quota_per_s, cfg.lifetime_min)
+        self.serve = Serve(own, self.routes, tx, count, cfg, self.minutes)
         self.modes = Modes(cfg, host, rng, events)
         self.queue = self.sync = self.uplink = None
         self._syncing = True

@@ -10,8 +10,6 @@
 A slot is addressed by its number; machines read and write it by the methods and offsets below.
 """
 
-from struct import unpack_from
-
 from . import ticks
 from .compat import const
 from .wire import put16, put30, u16, u30
@@ -211,10 +209,10 @@ class Peers:
         """0 seen before or too old; 1 fresh; 2 fresh, but a jump: more than 2**16 ahead, only
         with a cookie; 3 of a higher epoch, 4 of a lower one."""
         i *= SLOT
-        mine, top = unpack_from(">II", self.buf, i + O_EPOCH)
-        if epoch != mine:
-            return 3 if epoch > mine else 4
-        top -= counter
+        top = u30(self.buf, i + O_EPOCH)
+        if epoch != top:
+            return 3 if epoch > top else 4
+        top = u30(self.buf, i + O_TOP) - counter
         if top < 0:
             return 1 if top >= -JUMP else 2
         i += O_WINDOW + (counter >> 3 & 15)

@@ -28,6 +28,7 @@ from .wire import (
 )
 
 _HASH = const(32)
+_AFTER = HEAD + COOKIE_LEN
 
 
 class Sender:
@@ -55,9 +56,9 @@ class Sender:
         b[3] = 0 if link else self.keys.number
         self._address(peer)
         if cookie:
-            b[HEAD : HEAD + COOKIE_LEN] = cookie
-            self._clear = HEAD + COOKIE_LEN + clear_len(kind)
-            return HEAD + COOKIE_LEN
+            b[HEAD:_AFTER] = cookie
+            self._clear = _AFTER + clear_len(kind)
+            return _AFTER
         self._clear = HEAD + clear_len(kind)
         return HEAD
 

@@ -21,14 +21,15 @@ _BURST_S = const(5)
 
 
 class Serve:
-    def __init__(self, own, routes, tx, counters, quota_per_s: int, lifetime_min: int):
+    def __init__(self, own, routes, tx, counters, cfg, minutes):
         self._own = own
         self._routes = routes
         self._tx = tx
         self._count = counters
-        self._rate = quota_per_s
-        self._life = lifetime_min
-        self._tokens = quota_per_s * _BURST_S * 1000
+        self._rate = cfg.quota_per_s
+        self._life = cfg.lifetime_min
+        self._minutes = minutes
+        self._tokens = self._rate * _BURST_S * 1000
         self._last = 0
         self.mode = PASSIVE
         self.full = False
@@ -46,15 +47,15 @@ class Serve:
         self._tokens = t - 1000 if t >= 1000 else t
         return t >= 1000
 
-    def query(
-        self, peer: bytes, buf, off: int, end: int, addr, linked: bool, now: int, now_min: int
-    ):
-        """Answer the QUERY at buf[off:end] from a proven asker."""
+    def query(self, buf, g, addr, now: int):
+        """Answer the QUERY in `buf` that the gate `g` let through, from a proven asker."""
         tx = self._tx
+        off = g.off
         target = bytes(buf[off + 4 : off + 20])
-        o = tx.begin(T_ANSWER, peer, link=linked)
+        o = tx.begin(T_ANSWER, g.sid, g.linked)
         b = tx.buf
-        b[o : o + 4] = buf[off : off + 4]
+        for i in range(4):
+            b[o + i] = buf[off + i]
         p = o + ANSWER_LEN
         own = self._own
         status = MISS
@@ -65,6 +66,7 @@ class Serve:
             b[p : p + SIZE] = own.record
         else:
             r = self._routes
+            now_min = self._minutes.minute
             i = r.find(target, now_min)
             self.requests += 1
             if i >= 0 and r.flags[i] & VERIFIED:
@@ -84,7 +86,7 @@ class Serve:
         if status == FOUND:
             p += SIZE
             # A trace has one hop, ourselves; without the padding it would be too long an answer.
-            if end - off >= QUERY_LEN + TRACE_PAD and buf[off + 21] & 2:
+            if g.end - off >= QUERY_LEN + TRACE_PAD and buf[off + 21] & 2:
                 b[p] = 1
                 b[p + 1] = 4
                 b[p + 2 : p + 6] = own.id[:4]

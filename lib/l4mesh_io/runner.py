@@ -73,28 +73,28 @@ class Runner:
 
     def _drain(self):
         """Take what has come, at most a batch. True when the node wants a poll."""
-        link = self.link
-        node = self.node
-        tx = node.tx
         want = False
-        wait = self._wait
         for _ in range(_BATCH):
-            n = link.recv()
-            if n < 0:
-                break
-            t = _us()
-            before = tx.counter
-            if node.receive(link.data, n, link.addr, self._now()):
-                want = True
-            if tx.counter != before:
-                d = _us_diff(_us(), t)
-                self.own_us[self.answered % _SAMPLES] = d if d < 65535 else 65535
-                self.answered += 1
-            for _ in wait(0):
+            want |= self._one()
+            for _ in self._wait(0):
                 break  # one more has come
             else:
                 break
         return want
+
+    def _one(self):
+        """Take one datagram; True when the node wants a poll."""
+        n = self.link.recv()
+        if n < 0:
+            return False
+        t = _us()
+        before = self.node.tx.counter
+        n = self.node.receive(self.link.data, n, self.link.addr, self._now())
+        if self.node.tx.counter != before:
+            t = _us_diff(_us(), t)
+            self.own_us[self.answered % _SAMPLES] = t if t < 65535 else 65535
+            self.answered += 1
+        return n
 
     def _work(self, now):
         """Run the jobs that are due; ms until the next one."""
@@ -107,6 +107,16 @@ class Runner:
             wait = left if left < wait else wait
         return wait
 
+    def _tell(self):
+        """Pass the events on; True when there were any."""
+        e = self.node.next_event()
+        some = e is not None
+        while e is not None:
+            if self._event is not None:
+                self._event(e)
+            e = self.node.next_event()
+        return some
+
     def run(self) -> None:
         node = self.node
         now = self._now()
@@ -118,11 +128,7 @@ class Runner:
             if wait <= 0:
                 wait = node.poll(now)
                 w = self._work(now)
-                e = node.next_event()
-                while e is not None:
-                    if self._event is not None:
-                        self._event(e)
-                    e = node.next_event()
+                if self._tell():
                     w = 0  # whoever was told may have asked for something
                 self._watch()
                 if self._feed is not None:
@@ -136,4 +142,5 @@ class Runner:
                 wait = max(0, ticks.diff(due, self._now()))
             for _ in self._wait(wait):
                 if self._drain():
+                    self._tell()  # before the poll: what is asked for now leaves at once
                     due = now

@@ -24,7 +24,8 @@ _MULTICAST_IF = const(32)
 _SOL_SOCKET = const(1)
 _BROADCAST = const(6)
 _RETRY = (12, 105, 116, 110, 11)
-_TRIES = const(3)
+_TRIES = const(2)
+_ROOM = MAX_FRAME + 1  # a longer datagram shows by this
 
 
 class Udp:
@@ -39,6 +40,7 @@ class Udp:
         self.group = group
         self._place(ip, mask)
         self.data = b""
+        self._to = self._sent = self._view = None
         self.addr = bytes(6)
         self.empty = 0
         self.errors = 0
@@ -76,19 +78,17 @@ class Udp:
 
     def recv(self) -> int:
         try:
-            data, native = self.sock.recvfrom(MAX_FRAME + 1)
-        except OSError as e:
-            if e.args[0] != 11:
-                self.errors += 1
+            self.data, native = self.sock.recvfrom(_ROOM)
+        except OSError:
+            self.errors += 1  # nothing there, or what came back of a datagram we sent
             return -1
-        if not data:
+        if not self.data:
             self.empty += 1
             if self._lwip:
                 self._unstick()
             return -1
-        self.data = data
         self.addr = self._addresses.six(native)
-        return len(data)
+        return len(self.data)
 
     def _unstick(self):
         try:
@@ -99,17 +99,31 @@ class Udp:
             self._open()
 
     def send(self, buf, n: int, addr: bytes) -> bool:
-        native = self._addresses.native(addr)
+        self._to = self._addresses.native(addr)
+        if buf is not self._sent:  # nearly always the node's one transmit buffer
+            self._sent = buf
+            self._view = memoryview(buf)
+        return self._send(self._view[:n])
+
+    def _send(self, data):
+        try:
+            self.sock.sendto(data, self._to)
+            return True
+        except OSError:
+            return self._again(data, self._to)
+
+    def _again(self, data, native):
+        """It was refused once: twice more, if that may help."""
+        self.errors += 1
         for k in range(_TRIES):
+            time.sleep(0.002 * k)
             try:
-                self.sock.sendto(memoryview(buf)[:n], native)
+                self.sock.sendto(data, native)
                 return True
             except OSError as e:
                 self.errors += 1
                 if e.args[0] not in _RETRY:
-                    return False
-                if k < _TRIES - 1:
-                    time.sleep(0.002 * (k + 1))
+                    break
         return False
 
     def close(self) -> None:
