@@ -17,7 +17,7 @@ class Bed:
         p = p or self.p
         public = parse_endpoint(public) if public else bytes(6)
         r = p.record(lan=parse_endpoint(lan), public=public, tier=tier)
-        self.n.remotes().consider(r, p.id, self.now)
+        self.n.remote.consider(r, p.id, self.now)
 
     def pings(self, ms=1):
         out = []
@@ -81,7 +81,7 @@ def test_who_is_not_worth_it():
     b.meet(public=None)  # no way to get there
     b.meet(tier=3)  # a tier is asked as such
     b.meet(lan="10.77.1.99:4104")  # on our own LAN
-    b.n.remotes().consider(bytes(b.n.own.record), b.n.id, b.now)
+    b.n.remote.consider(bytes(b.n.own.record), b.n.id, b.now)
     q = Person(3, FAR)
     give(b.n, q, q.hello(), b.now)
     b.meet(q)
@@ -103,7 +103,7 @@ def test_a_few_and_no_more():
     for k in range(10):
         b.meet(Person(10 + k), public="203.0.113.%d:4104" % (20 + k))
     assert len(set(to for _, to, _ in b.pings(100))) == 3
-    assert len(Bed(p2p=0).n.remotes()._all) == 0
+    assert len(Bed(p2p=0).n.remote._all) == 0
 
 
 def test_only_the_pong_we_wait_for():
