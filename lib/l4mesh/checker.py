@@ -46,7 +46,7 @@ class Checker:
         """1 good, 0 bad, -1 not known, of a record with the 16-byte hash `h`."""
         k = self._known
         for i in range(0, _RESULTS * _KEEP, _KEEP):
-            if k[i + 16] and k[i : i + 16] == h:
+            if k[i] == h[0] and k[i + 16] and k[i : i + 16] == h:
                 return k[i + 16] - 1
         return -1
 

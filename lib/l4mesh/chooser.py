@@ -8,7 +8,7 @@ choice is made, so a better one can take its place.
 """
 
 from .compat import const
-from .peers import O_ASKED, O_HITS, O_MODE, O_RTT
+from .peers import O_ASKED, O_FLAGS, O_HITS, O_MODE, O_RTT, SLOT
 from .wire import STANDARD
 
 _FORGET_AT = const(200)
@@ -17,6 +17,7 @@ _FORGET_AT = const(200)
 def choose(peers, target, flag: int, n: int, now: int, out) -> int:
     """Slots into out[0..], returns how many (at most n)."""
     found = 0
+    buf = peers.buf
     i = peers.find(target[:8])
     if i >= 0 and peers.flags(i) & flag and not peers.gone(i, now):
         out[0] = i
@@ -24,14 +25,17 @@ def choose(peers, target, flag: int, n: int, now: int, out) -> int:
     while found < n:
         best = -1
         top = -1
+        others = 0
         for i in range(peers.slots):
-            if not peers.flags(i) & flag or peers.get(i, O_MODE) < STANDARD:
+            # Most slots end here, so no call is made to see that.
+            if not buf[i * SLOT + O_FLAGS] & flag or buf[i * SLOT + O_MODE] < STANDARD:
                 continue
             taken = False
             for k in range(found):
                 taken = taken or out[k] == i
             if taken or peers.gone(i, now):
                 continue
+            others += 1
             s = ((peers.get(i, O_HITS) << 8) + 128) // (peers.get(i, O_ASKED) + 2)
             if s > top:
                 top = s
@@ -40,6 +44,8 @@ def choose(peers, target, flag: int, n: int, now: int, out) -> int:
             break
         out[found] = best
         found += 1
+        if others == 1:  # that was the last one
+            break
     return found
 
 
