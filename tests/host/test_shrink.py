@@ -1,0 +1,221 @@
+"""The firmware as images hold it: small, and the same in what it does."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from l4tools import shrink
+from l4tools.errors import ToolError
+from l4tools.heap.__main__ import make_flash, make_keys, run
+from l4tools.image import compile_mpy, project_files
+from l4tools.paths import micropython_argv
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TESTS = ROOT / "tests"
+# These look into sources, replace a module's own names, or bound the garbage of a run.
+NOT_HERE = ("test_app", "test_boot", "test_compat", "test_io_clock", "test_alloc")
+UNITS = [p for p in sorted((TESTS / "unit").glob("test_*.py")) if p.stem not in NOT_HERE]
+
+A = """
+from micropython import const
+SIZE = const(1 << 3)
+_HIDDEN = const(4)
+FLAGS = const(SIZE | 1)
+BIG = const(0x40000000)
+word = "text"
+def used(value, times=2):
+    'Doc.'
+    return value * times + _HIDDEN
+def dead():
+    return SIZE
+class Box:
+    def __init__(self, content):
+        self._content = content
+        self.open = False
+    def _peek(self):
+        return self._content
+    def look(self):
+        return self._peek()
+    def never(self):
+        pass
+"""
+B = """
+from . import a
+from .a import FLAGS, SIZE, Box, used
+def add(used_up):
+    used = used_up
+    return used + SIZE
+def go():
+    b = Box(used(3, times=5) + add(1) + FLAGS + a.SIZE + a.BIG)
+    return b.look()
+"""
+FILES = {
+    "lib/p/__init__.py": "",
+    "lib/p/a.py": A,
+    "lib/p/b.py": B,
+    "main.py": "from p.b import go\n",
+}
+BUNDLE = {"p.all": ("p.a", "p.b")}
+
+
+def small(files=FILES, bundles=BUNDLE, **kw):
+    return {p: d.decode() for p, d in shrink.project(files, bundles=bundles, **kw).items()}
+
+
+def load(sources, name, tmp_path):
+    """Import `name` from these sources in MicroPython and print what `go()` gives."""
+    for path, text in sources.items():
+        target = tmp_path / path.removeprefix("lib/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    code = "import sys; sys.path[:] = [%r]; from %s import go; print(go())" % (str(tmp_path), name)
+    done = subprocess.run(micropython_argv("-c", code), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "steps", ["", "fold", "fold dead", "fold bundle", "fold dead bundle names order"]
+)
+def test_every_step_keeps_what_the_code_does(steps, tmp_path):
+    assert load(small(steps=steps), "p.b", tmp_path) == str(19 + 9 + 9 + 8 + 0x40000000)
+
+
+def test_constants_become_numbers():
+    b = small(bundles={}, steps="fold")["lib/p/b.py"]
+    assert "SIZE" not in b and "FLAGS" not in b
+    assert "used + 8" in b and "add(1) + 9 + 8 + a.BIG" in b
+    a = small(bundles={}, steps="fold")["lib/p/a.py"]
+    assert "_HIDDEN" not in a and "BIG = const(1073741824)" in a
+
+
+def test_a_name_bound_twice_is_no_constant():
+    files = {"lib/p/a.py": "N = 1\ndef f():\n    global N\n    N = 2\n",
+             "lib/p/b.py": "from .a import N\ndef go():\n    return N\n"}  # fmt: skip
+    assert "return N" in small(files, {}, steps="fold")["lib/p/b.py"]
+
+
+def test_dead_code_goes_and_what_users_name_stays():
+    text = small(steps="fold dead")["lib/p/a.py"]
+    assert "def used" in text and "dead" not in text and "never" not in text and "Doc" not in text
+    text = small(steps="fold dead", users=["from p.a import dead\nbox.never()"])["lib/p/a.py"]
+    assert "def dead" in text and "def never" in text
+
+
+def test_a_bundle_replaces_its_members_and_leaves_what_is_asked_for():
+    out = small()
+    assert "lib/p/all.py" in out and "lib/p/a.py" not in out
+    assert "from p.all import" in out["lib/p/b.py"]  # main.py imports it
+    out = small(users=["import p.a"])
+    assert "SIZE = 8\n" in out["lib/p/a.py"]
+
+
+def test_names_are_shared_and_keywords_kept():
+    out = small()["lib/p/all.py"]
+    assert "_content" not in out and "_peek" not in out
+    assert re.search(r"def [A-Z]\(a, times=2\)|def used\(a, times=2\)", out)
+    kept = small(users=["box._content"])["lib/p/all.py"]
+    assert "_content" in kept
+
+
+def test_what_cannot_be_merged_is_told():
+    files = {"lib/p/a.py": "def f():\n    return 1\n",
+             "lib/p/b.py": "from . import a\ndef go():\n    return [a]\n"}  # fmt: skip
+    with pytest.raises(ToolError, match="hands the module p.a around"):
+        small(files, {"p.all": ("p.a", "p.b")}, steps="bundle")
+    files = {"lib/p/a.py": "from .b import g\ndef f():\n    return g()\n",
+             "lib/p/b.py": "from .a import f\ndef g():\n    return f()\n"}  # fmt: skip
+    with pytest.raises(ToolError, match="import each other"):
+        small(files, {"p.all": ("p.a", "p.b")}, steps="bundle")
+    with pytest.raises(ToolError, match="imports it"):
+        small(files, {"p.all": ("p.a",)}, steps="bundle")
+    with pytest.raises(ToolError, match="does not parse"):
+        small({"lib/x.py": "def f(:\n"}, {})
+
+
+def test_a_traceback_gets_its_names_back():
+    names = {"l4.core": {"": {"helper": "A"}, "Gate": {"check": "check", "_form": "b"},
+                         "Hello": {"_send": "b"}}}  # fmt: skip
+    text = (
+        '  File "core.py", line 1, in check\n  File "core.py", line 1, in b\n'
+        '  File "core.py", line 1, in A\nValueError: x'
+    )
+    assert shrink.explain(text, names).splitlines() == [
+        '  File "core.py", line 1, in Gate.check',
+        '  File "core.py", line 1, in Gate._form',
+        '  File "core.py", line 1, in helper',
+        "ValueError: x",
+    ]
+    assert "Gate._form or Hello._send" in shrink.explain(text.splitlines()[1], names)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """tests/ beside a lib/ that holds the compiled small firmware."""
+    root = tmp_path_factory.mktemp("tree")
+    sources = [
+        *UNITS,
+        *sorted((TESTS / "sim").glob("*.py")),
+        TESTS / "skip.py",
+        TESTS / "mpy_run.py",
+    ]
+    built = shrink.project(project_files(), users=[p.read_text() for p in sources])
+    for path, data in built.items():
+        if path not in shrink.AS_IS:
+            target = root / "lib" / path.removeprefix("lib/").replace(".py", ".mpy")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(compile_mpy(data, target.stem + ".py"))
+    for name in ("machine", "network"):  # start.py names them; nobody calls them here
+        (root / "lib" / (name + ".py")).write_text("")
+    for path in sources:
+        target = root / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    shutil.copytree(TESTS / "golden", root / "tests" / "golden")
+    return root
+
+
+def script(*args):
+    argv = micropython_argv("-X", "heapsize=8m", *map(str, args))
+    return subprocess.run(argv, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda p: p.stem)
+def test_unit_files_pass_on_the_small_code(tree, unit):
+    done = script(tree / "tests" / "mpy_run.py", tree / "tests" / "unit" / unit.name)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].endswith(" passed, 0 failed")
+
+
+def test_a_simulated_mesh_sends_the_same_bytes(tree):
+    a = script(tree / "tests" / "sim" / "digest_run.py", 1, 2)
+    b = script(TESTS / "sim" / "digest_run.py", 1, 2)
+    assert a.returncode == b.returncode == 0, a.stdout + a.stderr + b.stdout
+    assert a.stdout.startswith("digest ") and a.stdout == b.stdout
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("heap")
+    make_keys(folder / "keys")
+    return folder, make_flash(folder, small=True, everything=True)
+
+
+def test_the_firmware_runs_with_everything_on_in_its_budget(board):
+    """256 KiB less the stand-ins; what it does there is told by the report."""
+    folder, image = board
+    got = run(folder, image, 256, "all")
+    assert got, (folder / "log").read_text()
+    assert got["checked"] == 20 and got["told"] > 100 and got["refused"] == 0
+    assert got["live"] < 200 * 1024
+
+
+def test_a_board_knows_few_names(board, tmp_path):
+    """At the 621st name MicroPython takes 7 kB more at once: stay well below (docs/memory.md)."""
+    folder, _ = board
+    image = make_flash(tmp_path, small=True)
+    assert run(folder, image, 400, "map")
+    found = re.search(r"n_qstr=(\d+)", (folder / "log").read_text())
+    assert 300 < int(found[1]) < 610
