@@ -170,7 +170,8 @@ class Resolve:
         status = buf[off + 4]
         late = False  # the word of a tier that we gave up on
         if linked:
-            q.alive = True
+            # A tier that cannot reach the authority is nobody to ask.
+            q.alive = q.alive or status != UNAVAILABLE
             late = slot != q.tier.slot
         else:
             k = self._place(q, slot)

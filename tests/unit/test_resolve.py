@@ -217,6 +217,15 @@ def test_a_tier_that_misses_sends_us_on():
     assert count(b.n, C.C_LOOKUP_FAILED) == 1
 
 
+def test_tiers_that_cannot_reach_the_authority_are_nobody():
+    b = Bed(tiers=True)
+    q = b.ask()
+    for here in (L3, L2, L1):
+        b.tier(here, q[0][0], wire.UNAVAILABLE)
+        q = b.out()
+    assert result(b) == (wire.UNAVAILABLE, "")
+
+
 def test_nobody_at_all_is_unavailable():
     b = Bed()
     assert b.ask() == [] and result(b) == (wire.UNAVAILABLE, "")
