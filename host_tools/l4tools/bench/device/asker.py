@@ -68,7 +68,6 @@ def main(path, port, group, n):
     asking = Asking(node, runner, targets, n)
     runner.add(asking.begin)
     runner.on_event(asking.event)
-    node.start(now())
     bed.sampling(node, 500)(now())
     gc.collect()
     runner.run()

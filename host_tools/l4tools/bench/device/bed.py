@@ -37,7 +37,8 @@ def load(path):
 def make(doc, port, group, now):
     """(node, link) of the identity in `doc`; its hellos go to the one endpoint `group`.
 
-    It comes out with relaying on, as after some seconds of demand: those pass before `now()`.
+    It comes out started, its record signed and relaying on, as after some seconds of demand:
+    those pass before `now()`.
     """
     start = ticks.add(now(), -_DEMAND_MS)
     ident = Identity(
@@ -51,7 +52,10 @@ def make(doc, port, group, now):
         Config(doc["config"]), ident, link, rng, entropy, start, lambda name, data: True, ed25519
     )
     node.loopback = node.resolver.loopback = True
+    node.start(start)
     _demand(node, start)
+    while not node.own.ready:  # else it signs its record among what is measured
+        node.poll(now())
     minute = node.minutes.advance(now())
     for text in doc["records"]:
         rec = unhexlify(text)

@@ -18,7 +18,6 @@ def main(path, port, group, mode):
     node, link = bed.make(doc, port, group, now)
     runner = Runner(node, link, now)
     runner.add(bed.sampling(node, 500))
-    node.start(now())
     bed.sampling(node, 500)(now())
     gc.collect()
     if mode == "garbage":
