@@ -18,11 +18,14 @@ from array import array
 
 from l4mesh import ticks
 from l4mesh.compat import const
+from l4mesh.counters import C_MEM_ERROR
 
 _BATCH = const(8)
 _SAMPLES = const(256)
 _MAX_WAIT = const(1000)
 _GC_MS = const(1000)
+_SHORT_MS = const(60000)
+_SHORTS = const(3)
 
 if hasattr(time, "ticks_us"):
     _us = time.ticks_us
@@ -46,6 +49,8 @@ class Runner:
         self._due = []
         self._event = None
         self._stop = False
+        self._shorts = 0
+        self._shorts_from = now()
         self._poll = select.poll()
         # ipoll() makes no list; only MicroPython has it.
         self._wait = getattr(self._poll, "ipoll", self._poll.poll)
@@ -118,6 +123,26 @@ class Runner:
         return some
 
     def run(self) -> None:
+        """Until stop(). Too little memory costs what was under way, not the node; see _short."""
+        while not self._stop:
+            try:
+                self._loop()
+            except MemoryError:
+                gc.collect()
+                if not self._short(self._now()):
+                    raise
+
+    def _short(self, now):
+        """Count a MemoryError. False for the third within a minute: better to start anew."""
+        self.node.counters.inc(C_MEM_ERROR)
+        if ticks.diff(now, self._shorts_from) > _SHORT_MS:
+            self._shorts = 0
+        if not self._shorts:
+            self._shorts_from = now
+        self._shorts += 1
+        return self._shorts < _SHORTS
+
+    def _loop(self):
         node = self.node
         now = self._now()
         due = now
