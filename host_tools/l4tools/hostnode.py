@@ -23,6 +23,7 @@ from l4mesh.config import BadConfig, Config
 from l4mesh.endpoint import format_endpoint
 from l4mesh.events import EV_ANSWER, EV_JOINED
 from l4mesh.identity import Identity
+from l4mesh.modes_table import cache_size
 from l4mesh.node import Node
 from l4mesh.record import NO_ENDPOINT, O_LAN, O_PUBLIC
 from l4mesh.resolve import Q_AUTHORITY, Q_TRACE, SOURCES
@@ -33,6 +34,7 @@ from .asking import TOPICS, Asking
 from .counting import Counting
 from .errors import ToolError, Unavailable
 from .link import GROUP, CableLink, UdpLink, now_ms
+from .memory import memory_mib
 from .network import home
 
 _BORROWED = 16
@@ -90,6 +92,8 @@ class HostNode(Asking):
         if upstream is None:
             upstream = {t: a[0] for t, a in network.upstream.items() if a}
         self._config = {
+            # By memory alone, fixed at start; a question on the command line needs no large one.
+            "cache": 50 if ephemeral else cache_size(memory_mib()[0]),
             "name": "host",
             "upstream": sorted([t, a] for t, a in upstream.items()),
             "lifetime_min": 2 if ephemeral else 30,
@@ -208,7 +212,6 @@ class HostNode(Asking):
         return node
 
     def _sample(self):
-        free_mib = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
         self.node.sample(
             now_ms(),
             {
@@ -218,7 +221,7 @@ class HostNode(Asking):
                 "heap_largest": None,
                 "wifi": True,
                 "metered": False,
-                "mem_free_mib": free_mib,
+                "mem_free_mib": memory_mib()[1],
             },
         )
 
