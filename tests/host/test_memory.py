@@ -3,9 +3,7 @@ from l4tools.memory import memory_mib, parse_meminfo
 
 
 def test_meminfo_is_read():
-    text = (
-        "MemTotal:        2048000 kB\nMemFree: 1 kB\nMemAvailable:    1536000 kB\nHuge: 0\n"
-    )
+    text = "MemTotal:        2048000 kB\nMemFree: 1 kB\nMemAvailable:    1536000 kB\nHuge: 0\n"
     assert parse_meminfo(text) == (2000, 1500)
     assert parse_meminfo("") == (0, 0)
 
