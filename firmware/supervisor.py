@@ -126,6 +126,8 @@ def run():
             made_once(s)
             gc.collect()
             s.runner.run()
+        else:
+            s.dog.relax()  # a person is about to type keys
     except KeyboardInterrupt:
         console.say("stopped; the REPL is yours")
         if s.dog is not None:

@@ -39,7 +39,7 @@ _TIER = const(2)
 _STEP_MS = const(80)  # a step's deadline before a round trip is known
 _STEP_MIN_MS = const(40)
 _STEP_MAX_MS = const(400)
-_TIER_MS = const(250)
+_TIER_MS = const(400)  # L3 may have to ask two tiers, and a radio that saves power is slow
 Q_AUTHORITY = const(1)
 Q_TRACE = const(2)
 

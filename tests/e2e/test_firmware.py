@@ -76,6 +76,15 @@ def test_a_broken_config_is_told_and_the_board_is_still_there(bench):
     assert bench.boards.rack.taken()["bad"] == 0
 
 
+def test_a_board_without_keys_gives_a_person_time_to_type_them(bench):
+    bench.boards._given.add("a")  # nobody gives it any
+    bench.add("a", 11)
+    bench.wait("a", "UNPROVISIONED")
+    bench.wait("a", "MicroPython")
+    bench.boards.rack.write("a", b"import machine; print('bites after', machine.WDT._ms)\r\n")
+    assert int(bench.wait("a", "bites after 6").split()[-1]) >= 600000
+
+
 def test_an_unknown_key_names_the_nearest(bench):
     bench.add("bad", 12, hello_max=3)
     assert "hello_max is no setting; the nearest is hello_max_s" in bench.wait(

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -139,22 +140,33 @@ def test_the_daemon_and_its_children_do_not_carry_the_passphrase(mesh):
 
 
 def test_console_shows_what_a_board_said_but_not_its_keys(mesh):
-    said = doc("mesh", "console", "lan1-1", "--lines", 12)
-    assert said["board"] == "lan1-1" and len(said["lines"]) == 12
-    text = "\n".join(said["lines"])
+    talk = place.Place("test").client()
+    talk.console(name="lan1-1")
+    lines = []
+    while not (lines and lines[-1].startswith("L4 joined")):
+        lines.append(talk.next(ENDED_S)["line"])
+    talk.close()
+    text = "\n".join(lines)
     assert "L4 PROVISIONED" in text and "L4 node " + mesh["lan1-1"]["node"] in text
     assert "nodekey" not in text
+    said = doc("mesh", "console", "lan1-1", "--lines", 2)
+    assert said["board"] == "lan1-1" and len(said["lines"]) == 2
+    assert lines[0] not in said["lines"]  # the newest, not the first that are kept
     code, out, err = l4("mesh", "console", "lan1-1", "--lines", 1)
     assert code == 0 and len(out.splitlines()) == 1
 
 
+ROOT = Path(__file__).resolve().parents[2]
+L4 = [
+    sys.executable, "-c",
+    "import sys; sys.path[:0] = %r; from l4tools.cli import main; sys.exit(main())"
+    % [str(ROOT / "host_tools"), str(ROOT / "lib")],
+]  # fmt: skip
+
+
 def test_console_ends_with_ctrl_c(mesh):
-    here = Path(__file__).resolve().parents[2]
-    run = "import sys; sys.path[:0] = %r; from l4tools.cli import main; sys.exit(main())" % (
-        [str(here / "host_tools"), str(here / "lib")],
-    )
     with subprocess.Popen(
-        [sys.executable, "-c", run, "mesh", "console", "lan1-1"],
+        [*L4, "mesh", "console", "lan1-1"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as child:  # fmt: skip
         try:
@@ -356,6 +368,30 @@ def test_without_a_mesh_or_upstream_it_says_how_to_begin(alone):
         assert code == 3 and "No mesh runs." == error and "l4 mesh up" in step
     assert doc("mesh", "ps") == []
     assert refusal("mesh", "ps", "other")[0] == 3
+
+
+def test_ctrl_c_while_a_mesh_starts_leaves_nothing_running(alone):
+    here = place.Place("solo")
+    with subprocess.Popen([*L4, "mesh", "up"], stderr=subprocess.PIPE) as child:
+        try:
+            for _ in range(ENDED_S * 100):
+                if here.read("state.json").get("control"):
+                    break
+                time.sleep(0.01)
+            child.send_signal(signal.SIGINT)
+            child.communicate(timeout=4 * ENDED_S)
+            assert child.returncode == 130
+            assert not here.runs() and not (here.folder / "state.json").exists()
+        finally:
+            child.kill()
+            if here.runs():
+                client.stop(here)
+
+
+def test_a_node_with_a_bad_address_is_told_how_to_write_one(alone):
+    for args in (("--listen", "x"), ("--hub", "x", "--vaddr", "10.77.1.9:4104")):
+        code, error, _ = refusal("node", *args)
+        assert code == 2 and "is no endpoint" in error
 
 
 def test_an_upstream_over_real_udp(alone, tmp_path):

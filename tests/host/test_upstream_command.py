@@ -40,7 +40,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(),
+            env={**environment(), "L4_PASSPHRASE": PHRASE},
             start_new_session=True,
         )
         self.out, self.err = [], []
@@ -97,7 +97,7 @@ def l4(*args):
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        env=environment(),
+        env={**environment(), "L4_PASSPHRASE": PHRASE},
         timeout=WAIT_S,
     )
     return done.returncode, done.stdout, done.stderr
@@ -274,3 +274,8 @@ def test_a_node_says_what_is_wrong(home):
         code, out, err = l4("node", *args)
         assert code in (1, 2) and says in err, err
         assert "Traceback" not in err
+
+
+def test_tiers_are_not_given_the_passphrase(monkeypatch):
+    monkeypatch.setenv("L4_PASSPHRASE", PHRASE)
+    assert "L4_PASSPHRASE" not in environment()

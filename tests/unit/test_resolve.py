@@ -178,11 +178,11 @@ def test_up_the_ladder_when_tiers_are_silent():
         t.pending = 0
         t.due = add(b.now, 100000)
     q = b.ask()
-    got = [(0, q[0][1])] + [(t, to) for _, to, t in b.run(2000)]
+    got = [(0, q[0][1])] + [(t, to) for _, to, t in b.run(4000)]
     # Once each; then, since a datagram may have been lost, once more whoever is not yet known to
     # be silent: L3 missed its ping meanwhile.
     assert [to for _, to in got] == [L3, L2, L1, L2, L1]
-    assert [t for t, _ in got] == [0, 250, 500, 750, 1000]
+    assert [t for t, _ in got] == [0, 400, 800, 1200, 1600]
     assert result(b) == (wire.UNAVAILABLE, "")
     assert count(b.n, C.C_LOOKUP_UNAVAILABLE) == 1
     assert not b.n.tiers.list[0].up
@@ -389,7 +389,7 @@ def test_members_do_not_speak_for_tiers():
 def test_the_late_word_of_a_tier():
     b = Bed(tiers=True)
     first = b.ask()
-    got = b.run(300)
+    got = b.run(450)
     assert got[-1][1] == L2
     b.tier(L3, first[0][0], wire.MISS)  # L2 is still to answer
     assert b.out() == []

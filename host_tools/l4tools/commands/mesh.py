@@ -46,7 +46,11 @@ def up(
         "lans": min(lans, boards), "heap": heap, "loss": loss, "keep": keep,
     }  # fmt: skip
     client.start(place, order)
-    state = client.wait_joined(place, 40 + 2 * boards, session.out.note)
+    try:
+        state = client.wait_joined(place, 40 + 2 * boards, session.out.note)
+    except KeyboardInterrupt:
+        session.out.note("The mesh runs on in the background. Stop it with: l4 mesh down")
+        raise
     rows = state["tiers"] + state["boards"]
     session.out.table(rows if session.out.json else _lines(rows, 16), _COLUMNS["up"])
     session.out.note("Ask them: l4 lookup lan1-1, l4 status, l4 why lan1-1. Stop: l4 mesh down")
@@ -221,7 +225,10 @@ def console(
     ctx: typer.Context,
     board: Annotated[str, typer.Argument(help="its name", metavar="BOARD")],
     lines: Annotated[
-        int, typer.Option("--lines", help="end after that many; 0: at Ctrl-C", min=0)
+        int,
+        typer.Option(
+            "--lines", help="start with the N newest and end after N; 0: at Ctrl-C", min=0
+        ),
     ] = 0,
 ) -> int:
     """A board's console: the newest lines it has said, then each new one."""
@@ -230,7 +237,7 @@ def console(
 
     def follow(client):
         _known(client, board)
-        client.console(name=board)
+        client.console(name=board, lines=lines)
         while not lines or len(said) < lines:
             got = client.next(3600)
             if got is None:

@@ -48,12 +48,18 @@ def node(
     name the interface to use with --interface."""
     import asyncio
 
+    from l4mesh.endpoint import parse_endpoint
+
     from .. import network as networks
     from ..hostrun import run
 
     session: Session = ctx.obj
     try:
         upstream = networks.parse_upstream(up or [])
+        any_port = listen[:-1] + "1" if listen.endswith(":0") else listen
+        for given in (hub, vaddr, any_port):
+            if given:
+                parse_endpoint(given)
     except ValueError as e:
         raise typer.BadParameter(str(e))
     if (hub is None) != (vaddr is None):

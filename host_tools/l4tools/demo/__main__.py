@@ -17,8 +17,12 @@ def main() -> int:
     wanted = scenes.ALL
     if args.only:
         names = {"join", "settle", *args.only.split(",")}
+        known = [f.__name__ for f in scenes.ALL]
+        if names - set(known):
+            parser.error("scenes are " + ", ".join(known))
         wanted = [f for f in scenes.ALL if f.__name__ in names]
     folder = build_dir() / "demo"
+    (folder / "report.json").unlink(missing_ok=True)  # that of another run would pass for ours
     stage = Stage(folder / "run")
     try:
         with stage.show:

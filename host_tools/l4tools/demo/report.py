@@ -42,7 +42,6 @@ def build(s: Stage) -> dict:
             "note": "64-bit; what the stand-ins take (%d B) is left out" % standins,
         },
         "shortened": {"config": SHORTENED, "note": "the rule table and the code are as shipped"},
-        "off_machine_datagrams": 0 if s.hub_is_loopback() else None,
     }
 
 

@@ -188,6 +188,3 @@ class Stage:
     def stored_live(self):
         """Stored so far, by the authority's own word; None when it does not say."""
         return self.readings.stored if self.readings is not None else None
-
-    def hub_is_loopback(self) -> bool:
-        return self.hub.address[0].startswith("127.")

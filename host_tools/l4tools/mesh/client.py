@@ -1,5 +1,6 @@
 """Starting and stopping the daemon of a mesh, for `l4 mesh up` and `down`."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ from collections.abc import Callable
 
 from l4tools.errors import ToolError, Unavailable
 from l4tools.mesh.place import Place
-from l4tools.upstream.process import _environment
+from l4tools.upstream.process import environment
 
 _START_S = 90
 _STOP_S = 40
@@ -21,8 +22,6 @@ def start(place: Place, order: dict) -> None:
     """Start the daemon with its order; returns when hub, tiers and boards are switched on."""
     place.make()
     (place.folder / "state.json").unlink(missing_ok=True)
-    env = _environment()
-    env.pop("L4_PASSPHRASE", None)  # it comes by stdin, and nobody it starts needs it
     with open(place.log, "wb") as log:
         os.fchmod(log.fileno(), 0o600)
         child = subprocess.Popen(
@@ -31,11 +30,24 @@ def start(place: Place, order: dict) -> None:
             stdout=log,
             stderr=log,
             cwd="/",
-            env=env,
+            env=environment(),
             start_new_session=True,
         )
-    with child.stdin as stdin:
-        stdin.write(json.dumps(order).encode() + b"\n")
+    try:
+        with child.stdin as stdin:
+            stdin.write(json.dumps(order).encode() + b"\n")
+    except BrokenPipeError:
+        pass  # it has ended already; its last words are in the log
+    try:
+        _wait_up(place, child)
+    except KeyboardInterrupt:
+        child.terminate()  # it stops in order what it has started
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_STOP_S)
+        raise
+
+
+def _wait_up(place, child):
     end = time.monotonic() + _START_S
     while True:
         ended = child.poll() is not None

@@ -187,6 +187,7 @@ class Mesh:
         return what
 
     def cut(self, what: str) -> list:
+        what = what.lower()
         self.hub.cut(self._where(what))
         if what not in self.cuts:
             self.cuts.append(what)
@@ -196,7 +197,7 @@ class Mesh:
         if what is None:
             self.hub.heal()
             self.cuts.clear()
-        elif what not in self.cuts:
+        elif (what := what.lower()) not in self.cuts:
             raise ToolError("%s is not cut. Cut are: %s." % (what, ", ".join(self.cuts) or "none"))
         else:
             self.hub.heal(self._where(what))
@@ -215,14 +216,15 @@ class Mesh:
             )
         return self.heard[name]
 
-    def console(self, emit, name: str):
-        """The newest lines, then each new one. The board speaks in another thread."""
+    def console(self, emit, name: str, lines: int = 0):
+        """The newest lines (at most `lines`, 0: all that are kept), then each new one. The board
+        speaks in another thread."""
         heard = self._known(name)
 
         def listener(text):
             self._loop.post(emit, {"line": text})
 
-        for text in list(heard.lines):
+        for text in list(heard.lines)[-lines:]:
             listener(text)
         heard.listeners.append(listener)
         return lambda: heard.listeners.remove(listener)

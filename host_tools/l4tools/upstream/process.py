@@ -120,12 +120,15 @@ class TierProcess:
 
 
 def environment() -> dict:
-    """The child imports the same l4tools and l4mesh as this process."""
+    """The child imports the same l4tools and l4mesh as this process.
+
+    It does not get the passphrase: with the network file that is the master key, which no tier
+    but L1 is given, nor a NATS server.
+    """
     from ..paths import LIB, ROOT
 
     here = [str(ROOT / "host_tools"), str(LIB)]
     kept = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(here + kept)}
-
-
-_environment = environment  # by this name until its users have moved
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(here + kept)}
+    env.pop("L4_PASSPHRASE", None)
+    return env
