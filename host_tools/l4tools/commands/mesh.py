@@ -226,9 +226,7 @@ def console(
     board: Annotated[str, typer.Argument(help="its name", metavar="BOARD")],
     lines: Annotated[
         int,
-        typer.Option(
-            "--lines", help="start with the N newest and end after N; 0: at Ctrl-C", min=0
-        ),
+        typer.Option("--lines", help="the N newest, then end; 0: go on until Ctrl-C", min=0),
     ] = 0,
 ) -> int:
     """A board's console: the newest lines it has said, then each new one."""
