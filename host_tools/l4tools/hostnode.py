@@ -70,6 +70,13 @@ class LookupResult(NamedTuple):
         return {k: format_endpoint(v) for k, v in found.items() if v != NO_ENDPOINT}
 
 
+def _last_used(folder):
+    try:
+        return (folder / "lock").stat().st_mtime_ns
+    except OSError:
+        return 0  # never
+
+
 class HostNode(Asking):
     """`upstream`: {tier: "ip:port"}, default that of the network. See the top."""
 
@@ -145,7 +152,9 @@ class HostNode(Asking):
         if self._folder is not None:
             folders = [self._folder]
         elif self._ephemeral:
+            # The one that rested longest: a tier takes so many frames a second from each.
             folders = [base / ("cli-%d" % i) for i in range(_BORROWED)]
+            folders.sort(key=_last_used)
         else:
             folders = [base / "host"]
         for folder in folders:
@@ -163,6 +172,7 @@ class HostNode(Asking):
                 os.close(lock)
                 continue
             self._lock = lock
+            os.utime(folder / "lock")
             return FileStore(str(folder))
         raise ToolError(
             "The identity in %s is in use by another process. Stop that one first." % folders[0]

@@ -421,8 +421,8 @@ def test_ambiguous_prefixes_list_the_nodes(alone):
     ]
     boards.append({"name": "new", "node": None, "address": "10.77.1.19:4104", "state": "off"})
     way = Way(alone, {"boards": boards, "cuts": [], "tiers": []}, {})
-    with pytest.raises(NotFound, match=r"Several nodes begin with aabb: b0 \(.*Give more digits"):
-        way.find("aabb")
+    with pytest.raises(NotFound, match=r"Several nodes begin with aabbccdd: b0 \(.*Give more digits"):
+        way.find("aabbccdd")
     assert way.find(ids[1][:32]).name == "b1"
     assert way.find("l2").id == alone.tier_id(2)
     from l4tools.errors import Unavailable
