@@ -36,6 +36,7 @@ class Supervisor:
         self.node = None
         self.app = None
         self.dog = None
+        self.safe = False
         self._good = False
         self._complained = clock.now()
         self._started = clock.now()
@@ -135,7 +136,12 @@ def run():
         if s.node is not None:
             s.node.stop(clock.now(), 1)
     except Exception as e:
-        console.say("stopped by %r; restarting" % e)
         sys.print_exception(e)
+        if s.safe:  # a restart would come to the same: stay where it can be mended
+            console.say("safe mode stopped by %r; the REPL is yours" % e)
+            if s.dog is not None:
+                s.dog.relax()
+            return
+        console.say("stopped by %r; restarting" % e)
         time.sleep(1)
         machine.reset()

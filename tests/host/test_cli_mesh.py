@@ -421,7 +421,9 @@ def test_ambiguous_prefixes_list_the_nodes(alone):
     ]
     boards.append({"name": "new", "node": None, "address": "10.77.1.19:4104", "state": "off"})
     way = Way(alone, {"boards": boards, "cuts": [], "tiers": []}, {})
-    with pytest.raises(NotFound, match=r"Several nodes begin with aabbccdd: b0 \(.*Give more digits"):
+    with pytest.raises(
+        NotFound, match=r"Several nodes begin with aabbccdd: b0 \(.*Give more digits"
+    ):
         way.find("aabbccdd")
     assert way.find(ids[1][:32]).name == "b1"
     assert way.find("l2").id == alone.tier_id(2)

@@ -104,7 +104,7 @@ def test_command_line(tmp_path):
         text=True,
         timeout=60,
     )
-    assert "core profile, budget 32768" in run.stdout
+    assert "core profile, budget 32768" in run.stdout and run.returncode == 0
     config.write_text("{")
     run = subprocess.run(args, capture_output=True, text=True, timeout=60)
     assert run.returncode == 1 and "Traceback" not in run.stderr

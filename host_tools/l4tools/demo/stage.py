@@ -1,5 +1,6 @@
 """What the demo runs: hub, tiers, crowd, boards; and the few verbs its scenes are made of."""
 
+import contextlib
 import random
 import shutil
 import time
@@ -57,14 +58,14 @@ class Stage:
         self.readings: StoredReadings | None = None
 
     def close(self) -> None:
-        self.boards.close()
-        if self.crowd is not None:
-            self.crowd.close()
-        if self.readings is not None:
-            self.readings.close()
-        for level in sorted(self.tiers, reverse=True):
-            self.tiers[level].stop()
-        self.hub.close()
+        """Everything ends, last made first, also when one of them fails to."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.hub.close)
+            for level in sorted(self.tiers):
+                stack.callback(self.tiers[level].stop)
+            for part in (self.readings, self.crowd, self.boards):
+                if part is not None:
+                    stack.callback(part.close)
 
     # what is there
 

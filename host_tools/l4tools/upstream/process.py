@@ -6,6 +6,7 @@
 Secrets go by stdin, never as arguments. The child ends when this process does, whatever ends it.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -59,8 +60,9 @@ class TierProcess:
             start_new_session=True,  # Ctrl-C is for the launcher, which stops it in order
             env=environment(),
         )
-        self._child.stdin.write(json.dumps(self.config) + "\n")
-        self._child.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it died at once: wait_ready says of what
+            self._child.stdin.write(json.dumps(self.config) + "\n")
+            self._child.stdin.flush()
         self._lines = queue.Queue()
         self._readers = [
             threading.Thread(target=self._read, args=(stream, self._lines, is_stdout), daemon=True)
@@ -110,13 +112,17 @@ class TierProcess:
             except subprocess.TimeoutExpired:
                 child.kill()
         child.wait()
-        child.stdin.close()
+        self._close_stdin()
 
     def kill(self) -> None:
         """As a power cut would."""
         self._child.kill()
         self._child.wait()
-        self._child.stdin.close()
+        self._close_stdin()
+
+    def _close_stdin(self):
+        with contextlib.suppress(BrokenPipeError):  # settings that nobody read
+            self._child.stdin.close()
 
 
 def environment() -> dict:
