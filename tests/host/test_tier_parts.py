@@ -8,6 +8,7 @@ from l4mesh.keys import node_key
 from l4mesh.mac import Mac
 from l4mesh.peers import P_PROVEN, P_TIER
 from l4mesh.wire import T_PING
+from l4tools.upstream.batches import most_ranges
 from l4tools.upstream.nodekeys import NodeKeys
 from l4tools.upstream.tier_keys import TierKeys
 from l4tools.upstream.tier_tables import TierLimits, TierPeers, TierSender
@@ -165,3 +166,11 @@ def test_a_lower_tier_uses_its_own_key_upward_and_forgets_borrowed_ones():
     assert keys.good(NODE[:8])
     now[0] = 61
     assert keys.link(NODE[:8]) is None and not keys.good(NODE[:8])
+
+
+def test_an_ack_is_at_most_three_times_its_batch():
+    for n in (29 + 11, 100, 400, 1156):  # one short reading to a full batch
+        frame, k = 28 + n + 16, most_ranges(n)
+        assert 1 <= k <= 32
+        assert 28 + 26 + 8 * k + 16 <= 3 * frame
+    assert most_ranges(40) == 22 and most_ranges(1156) == 32

@@ -9,7 +9,7 @@ from bisect import bisect_right
 
 from l4mesh import ticks
 from l4mesh.counters import C_BAD_PARSE, C_NO_KEY
-from l4mesh.wire import T_ACK, T_BATCH, u30
+from l4mesh.wire import HEAD, T_ACK, T_BATCH, TAG, u30
 
 from ..link import now_ms
 from .connect import StoreAway
@@ -17,9 +17,16 @@ from .readings import split_readings
 
 _HEAD = 29
 _RANGES = 32
+_ACK_HEAD = 26  # origin 16, queue 8, status 1, count 1
 _ROUTE_MS = 8000
 _ROUTES = 20_000
 _STORED, _NOT_NOW = 0, 1
+
+
+def most_ranges(n: int) -> int:
+    """Ranges that fit an ACK to a BATCH payload of `n` bytes, so that it is 3 times as long at most."""
+    frame = HEAD + TAG
+    return min(_RANGES, (3 * (n + frame) - frame - _ACK_HEAD) // 8)
 
 
 class Batches:
@@ -44,11 +51,12 @@ class Batches:
         if any(len(r) < 10 for r in readings):
             tier.counters.inc(C_BAD_PARSE)
         elif tier.level == 1:
-            tier.spawn(self._store(sid, addr, p[:16], p[16:24], first, readings))
+            most = most_ranges(len(p))
+            tier.spawn(self._store(sid, addr, p[:16], p[16:24], first, readings, most))
         else:
             self._pass_up(sid, addr, p)
 
-    async def _store(self, sid, addr, origin, queue_id, first, readings):
+    async def _store(self, sid, addr, origin, queue_id, first, readings, most):
         """L1: answer when it is on disk, or when it is clear that it will not be now."""
         store = self._tier.stores.readings
         try:
@@ -57,8 +65,8 @@ class Batches:
             ranges, status = store.ranges(origin, queue_id), _NOT_NOW
         ranges = [r for r in ranges if r[1] < 1 << 30]
         # The ranges around this batch, should a queue have more holes than fit.
-        middle = bisect_right(ranges, (first, 1 << 31)) + _RANGES // 2
-        some = ranges[max(0, min(middle, len(ranges)) - _RANGES) :][:_RANGES]
+        middle = bisect_right(ranges, (first, 1 << 31)) + most // 2
+        some = ranges[max(0, min(middle, len(ranges)) - most) :][:most]
         self._ack(sid, addr, origin + queue_id, status, some)
 
     def _ack(self, sid, addr, of, status, ranges):
