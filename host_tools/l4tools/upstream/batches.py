@@ -24,7 +24,7 @@ _STORED, _NOT_NOW = 0, 1
 
 
 def most_ranges(n: int) -> int:
-    """Ranges that fit an ACK to a BATCH payload of `n` bytes, so that it is 3 times as long at most."""
+    """Ranges an ACK to a BATCH payload of `n` bytes may have: 3 times as long at most."""
     frame = HEAD + TAG
     return min(_RANGES, (3 * (n + frame) - frame - _ACK_HEAD) // 8)
 
