@@ -16,8 +16,8 @@ MINUTES = 60
 INTERPRETERS = {"cpython": [sys.executable], "unix": [str(MICROPYTHON), "-X", "heapsize=4m"]}
 
 
-def start(name, seed, minutes):
-    command = [*INTERPRETERS[name], str(HERE / "digest_run.py"), str(seed), str(minutes)]
+def start(name, seed, minutes, *more):
+    command = [*INTERPRETERS[name], str(HERE / "digest_run.py"), str(seed), str(minutes), *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -59,6 +59,15 @@ def test_it_was_no_idle_hour(hour):
     ends = sum(v for k, v in facts.items() if k not in ("sent", "bytes"))
     found = sum(facts[name] for name in ("own", "lan", "p2p", "l3"))
     assert ends > 14_000 and found > 0.95 * ends
+
+
+def test_with_real_signatures_too():
+    """The hour has stand-ins for signatures; here every record is signed and checked."""
+    unix, cpython = run_all([("unix", 3, 1, "ed25519"), ("cpython", 3, 1, "ed25519")])
+    assert unix == cpython
+    (quick,) = run_all([("cpython", 3, 1)])
+    assert quick["digest"] != unix["digest"]
+    assert int(unix["lan"]) > 0
 
 
 def test_another_seed_is_another_run():
