@@ -1,8 +1,8 @@
 # floor 9: firmware
-# Takes what the owner's tool gives a new board: network id, node key, group key. RAM: none after.
+# Takes what the owner's tool gives a new board: network id, node key, owner's public key, group key. RAM: none after.
 """Run over USB by the owner's tool, once, after the board has shown its public key:
 
-    import provision; provision.give('{"network": "..", "nodekey": "..", "group": [0, ".."]}')
+    import provision; provision.give('{"network": "..", "nodekey": "..", "owner": "..", "group": [0, ".."]}')
 
 Prints `L4 PROVISIONED`, or a sentence that says what is wrong. Keys live in NVS, where they
 survive a new file system; in clear, as stock firmware has no encrypted flash (SECURITY.md).
@@ -11,7 +11,7 @@ survive a new file system; in clear, as stock firmware has no encrypted flash (S
 import json
 from binascii import unhexlify
 
-_SIZES = (("network", 4), ("nodekey", 32))
+_SIZES = (("network", 4), ("nodekey", 32), ("owner", 32))
 
 
 def open_store():

@@ -22,6 +22,19 @@ from .session import Session
 
 # verb: its line in `l4 --help`. The module is commands/VERB.py, a verb without one is not offered.
 VERBS = {
+    "flash": "A board in its box becomes a node: firmware, files, settings, keys.",
+    "provision": "Give boards their settings and keys: over USB, or many from a fleet file.",
+    "deploy": "Push changed code to a board over USB and follow its log.",
+    "bench": "Self-test and benchmark on a board.",
+    "ota": "Update boards over the mesh: signed, staged, back by itself if it fails.",
+    "monitor": "A board's log, over USB or the network.",
+    "log": "What a board remembers of its last crash.",
+    "doctor": "What is wrong with board, cable, WiFi, broker or clock, and the fix.",
+    "backup": "Save a board's files and settings; restore puts them back.",
+    "restore": "Put a backup onto a board.",
+    "erase": "Wipe a board.",
+    "identify": "Blink a board's LED.",
+    "remove-node": "Take a node out of the network, everywhere.",
     "network": "Your networks: make, list, show; what a board is given.",
     "mesh": "Virtual boards on this machine: up, down, ps.",
     "upstream": "Run the tiers above the boards: L3, L2, L1.",

@@ -138,6 +138,7 @@ class Network:
             "nodekey": self.node_key(keys.node_id(public)).hex(),
             "group": [number, key.hex()],
             "network": self.network_id.hex(),
+            "owner": self.owner_public.hex(),
         }
 
     def public(self) -> dict:

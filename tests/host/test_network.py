@@ -83,6 +83,7 @@ def test_provision_is_what_a_board_stores(made):
     node_id = hashlib.sha256(b"l4-id-v1" + PUBLIC).digest()[:16]
     assert given == {
         "nodekey": made.node_key(node_id).hex(),
+        "owner": made.owner_public.hex(),
         "group": [1, made.groups[-1][1].hex()],
         "network": made.network_id.hex(),
     }
