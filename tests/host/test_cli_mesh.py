@@ -317,9 +317,11 @@ def test_a_board_is_cut_by_name(whole):
     assert doc("mesh", "cut", "lan1-2") == {"cut": ["lan1-2"]}
     code, error, step = refusal("why", "lan1-2")
     assert code == 4 and "cut are: lan1-2" in error and "l4 mesh heal" in step
-    assert refusal("mesh", "heal", "lan1-1")[0] == 1
+    assert refusal("mesh", "heal", "lan1-1")[0] == 3
+    code, error, step = refusal("mesh", "cut", "lan:7")
+    assert code == 3 and "no lan:7" in error and "lan:2" in step
     code, error, step = refusal("mesh", "cut", "mars")
-    assert code == 1 and "cannot be cut" in error
+    assert code == 3 and "cannot be cut" in error
 
 
 def test_a_board_without_power(whole):

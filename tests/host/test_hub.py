@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from l4tools.errors import ToolError, Unavailable
+from l4tools.errors import NotFound, ToolError, Unavailable
 from l4tools.lan import addr as A
 from l4tools.lan.cable import BlockingCable, CableSocket, connect_tcp
 from l4tools.lan.control import ControlClient, ControlServer
@@ -412,8 +412,10 @@ def test_control_channel(tmp_path, hub, cables):
         client.heal()
         assert client.configure(loss=0.5)["loss"]["lan"] == 0.5
         assert client.stats(reset=True)["fate"] == {"cut": 1}
-        with pytest.raises(ToolError, match="cannot be cut"):
+        with pytest.raises(NotFound, match="cannot be cut"):
             client.cut(what="nonsense")
+        with pytest.raises(ToolError, match="cut failed .TypeError"):
+            client.cut(why="nonsense")
         with pytest.raises(ToolError, match="No such operation"):
             client.call("explode")
         with pytest.raises(ToolError, match="delay class"):

@@ -1,7 +1,8 @@
 """Remote control of the hub and the rack: JSON lines over a Unix socket in a private folder.
 
 A request is `{"op": "cut", "what": "l1"}`, its reply `{"ok": true, "result": ..}` or
-`{"ok": false, "error": "sentence"}`. An operation that takes an `emit` argument may go on sending
+`{"ok": false, "error": "sentence", "kind": "NotFound"}` (a class of errors.py, which the client
+raises again). An operation that takes an `emit` argument may go on sending
 objects after its reply (tap, console).
 """
 
@@ -9,10 +10,13 @@ import inspect
 import json
 import os
 import socket
+import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from l4tools import errors
 from l4tools.errors import ToolError, Unavailable
 from l4tools.lan.loop import Loop
 
@@ -92,8 +96,13 @@ class _Conn:
             args["emit"] = self.send
         try:
             result = fn(**args)
-        except (ToolError, ValueError, TypeError, OSError, KeyError) as exc:
-            self.send({"ok": False, "error": str(exc) or type(exc).__name__})
+        except (ToolError, ValueError) as exc:
+            self.send({"ok": False, "error": str(exc), "kind": type(exc).__name__})
+            return
+        except Exception as exc:  # a bug, or a bad argument: the loop serves others too
+            traceback.print_exc(file=sys.stderr)
+            said = "%s: %s" % (type(exc).__name__, exc)
+            self.send({"ok": False, "error": "%s failed (%s). See its log." % (op, said)})
             return
         if callable(result):  # how to end a subscription
             self.on_close.append(result)
@@ -160,7 +169,7 @@ class ControlClient:
             if "ok" in reply:
                 break
         if not reply["ok"]:
-            raise ToolError(reply["error"])
+            raise _kind(reply.get("kind"))(reply["error"])
         return reply.get("result")
 
     def next(self, timeout: float | None = None) -> dict | None:
@@ -181,6 +190,12 @@ class ControlClient:
     def close(self):
         self._file.close()
         self._sock.close()
+
+
+def _kind(name: str | None) -> type[ToolError]:
+    """The class of errors.py with this name; ToolError for all others."""
+    found = getattr(errors, name or "", None)
+    return found if isinstance(found, type) and issubclass(found, ToolError) else ToolError
 
 
 def wait_for(path: str | Path, seconds: float = 5.0) -> ControlClient:

@@ -7,7 +7,7 @@ between two of these, for example `l3-l2`.
 
 from collections.abc import Callable
 
-from l4tools.errors import ToolError
+from l4tools.errors import NotFound, ToolError
 from l4tools.lan import addr as A
 
 
@@ -23,7 +23,7 @@ def _member(what: str) -> Callable[[bytes], bool]:
     try:
         addr = A.pack(what) if ":" in what else A.pack_ip(what)
     except ToolError:
-        raise ToolError(
+        raise NotFound(
             "%r cannot be cut. Name l1, l2, l3, upstream, lan:1, an address, or a link A-B." % what
         )
     return lambda a: a[: len(addr)] == addr

@@ -184,6 +184,11 @@ class Mesh:
         for b in self._ps():
             if b["name"] == what:
                 return b["ip"]
+        lans = sorted({b["ip"].split(".")[2] for b in self._ps()})
+        for part in what.split("-", 1):
+            if part.startswith("lan:") and part[4:] not in lans:
+                known = ", ".join("lan:" + n for n in lans)
+                raise NotFound("There is no %s here. There are: %s." % (part, known))
         return what
 
     def cut(self, what: str) -> list:
@@ -198,7 +203,7 @@ class Mesh:
             self.hub.heal()
             self.cuts.clear()
         elif (what := what.lower()) not in self.cuts:
-            raise ToolError("%s is not cut. Cut are: %s." % (what, ", ".join(self.cuts) or "none"))
+            raise NotFound("%s is not cut. Cut are: %s." % (what, ", ".join(self.cuts) or "none"))
         else:
             self.hub.heal(self._where(what))
             self.cuts.remove(what)

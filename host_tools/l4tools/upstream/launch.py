@@ -23,6 +23,7 @@ from .process import TierProcess
 _BASE_PORT = 4110  # L1 4111, L2 4112, L3 4113
 _LOOK_S = 0.2
 _PAUSE_S = (0.5, 30.0)
+_HEALTHY_S = 60  # a tier that served so long starts its pauses anew
 
 
 def check_address(text: str) -> str:
@@ -160,12 +161,15 @@ def _show(out, tiers):
 
 def _keep(tiers, stop):
     pause_s = dict.fromkeys((t.name for t in tiers), _PAUSE_S[0])
-    again_s = {}
+    again_s, up_s = {}, {}
     while not stop.wait(_LOOK_S):
         for tier in tiers:
-            if tier.alive:
-                continue
             now_s = time.monotonic()
+            if tier.alive:
+                if now_s - up_s.setdefault(tier.name, now_s) >= _HEALTHY_S:
+                    pause_s[tier.name] = _PAUSE_S[0]
+                continue
+            up_s.pop(tier.name, None)
             if tier.name not in again_s:
                 again_s[tier.name] = now_s + pause_s[tier.name]
                 pause_s[tier.name] = min(2 * pause_s[tier.name], _PAUSE_S[1])
