@@ -60,12 +60,7 @@ def test_settings_of_a_board_go_into_its_config():
     unix = boards.load("UNIX")
     assert unix.config() == {"led_pin": 2, "battery_pin": 34, "battery_divider": 2}
     assert unix.heap_kib == 224 and unix.chip_id is None
-    more = "[limits]
-global_s = 60
-[config]
-relay = 'never'
-[pins]
-led = 8"
+    more = "[limits]\nglobal_s = 60\n[config]\nrelay = 'never'\n[pins]\nled = 8"
     text = GOOD.replace("[pins]", more)
     assert boards.parse("ESP32_GENERIC_C3", text).config() == {
         "led_pin": 8,
