@@ -1,8 +1,9 @@
 # floor 9: firmware
-# Takes what the owner's tool gives a new board: network id, node key, owner's public key, group key. RAM: none after.
+# Takes what the owner's tool gives a new board: its keys and the owner's. RAM: none after.
 """Run over USB by the owner's tool, once, after the board has shown its public key:
 
-    import provision; provision.give('{"network": "..", "nodekey": "..", "owner": "..", "group": [0, ".."]}')
+    import provision
+    provision.give('{"network": "..", "nodekey": "..", "owner": "..", "group": [0, ".."]}')
 
 Prints `L4 PROVISIONED`, or a sentence that says what is wrong. Keys live in NVS, where they
 survive a new file system; in clear, as stock firmware has no encrypted flash (SECURITY.md).

@@ -1,6 +1,7 @@
 # floor 8: effects
 # Reads the sensors that app.py names, and knows the board's own state. RAM: 150 B a sensor.
-"""Sensor   a name, a unit, how often, and a function that reads it
+"""Sensor   a name, a unit, how often, and a function that reads it; with a `band` (in its unit)
+         only values are sent that its line misses by more (l4mesh/predict.py)
 Sensors  a list of them: reads what is due, one a poll, hands `name=value unit` to the queue
 Board    what the hardware says of itself: battery, heap, WiFi; the signals of the modes
 
@@ -30,7 +31,7 @@ def percent(mv):
 class Sensor:
     """`read()` returns a number, a short text, or None. `every_s`: 0.1 to 86400."""
 
-    def __init__(self, name, unit, every_s, read):
+    def __init__(self, name, unit, every_s, read, band=None):
         if not name or "=" in name or " " in name or len((name + unit).encode()) > 60:
             raise ValueError("Bad sensor %r: name it in 1 to 60 bytes without space or =." % name)
         if not 0.1 <= every_s <= 86400:
@@ -42,18 +43,34 @@ class Sensor:
         self.due = None  # at once
         self.fails = 0  # in a row
         self.said = ""  # the last error
+        self.line = None
+        if band:
+            from l4mesh.predict import Predictor
+
+            self.line = Predictor(band, every_s)
 
     def data(self):
-        """One reading as bytes, or None."""
+        """One reading as bytes, or None: nothing to say, or what the sink expects anyway."""
         v = self.read()
+        line = self.line
         if v is None:
+            if line:
+                line.gap()
             return None
+        number = v
         if isinstance(v, float):
             if v - v != 0:
                 raise ValueError("not a finite number")
             v = "%.6g" % v
-        text = ("%s=%s %s" % (self.name, v, self.unit)).strip().encode()
-        if len(text) > _MAX or b"\n" in text:
+        text = ("%s=%s %s" % (self.name, v, self.unit)).strip()
+        if "\t" in text or "\n" in text:
+            raise ValueError("text with a tab or a new line")
+        if line:
+            if not line.due(number):
+                return None
+            text += line.suffix(number)
+        text = text.encode()
+        if len(text) > _MAX:
             raise ValueError("text too long")
         return text
 
@@ -86,6 +103,8 @@ class Sensors:
             data = s.data()
             s.fails = 0
         except Exception as e:
+            if s.line:
+                s.line.gap()
             s.said = repr(e)
             s.fails += 1
             self.errors += 1
@@ -102,6 +121,8 @@ class Sensors:
             self.refused += 1
             return
         self.taken += 1
+        if s.line:
+            s.line.sent()
         if self._led:
             self._led.value(1)
             self._led.value(0)

@@ -299,3 +299,37 @@ def test_a_broken_adc_keeps_the_last_word():
 def test_no_esp32_no_largest_block():
     b = Board(machine=Machine, gc=Gc(), esp32=object())
     assert b.signals()["heap_largest"] is None
+
+
+def test_a_sensor_with_a_band_sends_what_its_line_misses():
+    values = [21.0] * 20 + [25.0] * 3 + [None, 25.0]
+    it = iter(values)
+    sent = []
+    s = Sensors([Sensor("t", "C", 1, lambda: next(it), band=0.5)])
+    for i in range(len(values)):
+        s.poll(i * 1000, lambda data, n: sent.append(bytes(data)) or True)
+    heads = [d.split(b"\t")[1].split(b" ")[0] for d in sent]
+    assert heads == [b"0!", b"19", b"2!"] and s.taken == 3
+    assert sent[1].startswith(b"t=25 C\t") and s.errors == 0
+
+
+def test_a_refused_value_of_a_line_is_sent_again_as_a_gap():
+    answers = [True, False, True]
+    sent = []
+    values = iter([1.0, 9.0, 9.0])
+    s = Sensors([Sensor("t", "C", 1, lambda: next(values), band=0.5)])
+
+    def submit(data, n):
+        sent.append(bytes(data))
+        return answers[len(sent) - 1]
+
+    for i in range(3):
+        s.poll(i * 1000, submit)
+    assert [d.split(b"\t")[1][:2] for d in sent] == [b"0!", b"0 ", b"0!"]
+    assert s.taken == 2 and s.refused == 1
+
+
+def test_text_with_a_tab_is_refused():
+    s = Sensors([Sensor("t", "C", 1, lambda: "a\tb")])
+    s.poll(0, lambda data, n: True)
+    assert s.errors == 1 and "tab" in s.why()

@@ -1,0 +1,1 @@
+"""The sink's side of readings: what the stored ones mean, and how people get at them."""
