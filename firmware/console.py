@@ -1,6 +1,8 @@
 # floor 9: firmware
 # What the node tells, as lines for people (and for `l4 mesh`, which reads them). RAM: none.
-"""One line an event, all starting with `L4 `, to be told from what an application prints."""
+"""One line an event, all starting with `L4 `, to be told from what an application prints. The
+flight recorder has them too, but for what comes with every reading.
+"""
 
 from l4mesh.endpoint import format_endpoint, id_text
 from l4mesh.events import (
@@ -13,6 +15,7 @@ from l4mesh.events import (
     EV_REFUSED,
     EV_UPSTREAM,
 )
+from l4mesh_io import recorder
 
 _REFUSED = ("", "an older record", "its key or signature is wrong", "")
 
@@ -45,9 +48,12 @@ def line(e):
 
 def say(text):
     print("L4 " + text)
+    recorder.add(recorder.E_LINE, text)
 
 
 def tell(e):
     text = line(e)
-    if text is not None:
+    if e[0] == EV_ACKED:
+        print("L4 " + text)
+    elif text is not None:
         say(text)

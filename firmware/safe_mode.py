@@ -6,6 +6,7 @@ only, so that the board can be reached and mended.
 begin() -> bool      count this boot; True = safe mode. Asked again it says the same.
 mark_good()          after 60 s of health: the count starts anew
 planned_reset()      before machine.reset() on purpose (update, configuration): does not count
+was_planned() -> bool   did the boot before end by a planned_reset()?
 reason() -> str      one sentence for the console and for status
 
 The count lives in RTC memory, which keeps everything but a loss of power (and holds garbage after
@@ -26,6 +27,7 @@ _NOT_COUNTED = (4, 5)  # deep sleep, soft reset
 
 _answer = None
 _count = 0
+_planned = 0
 
 
 def _crc(m):
@@ -62,7 +64,7 @@ def _mirror(esp32, count):
 
 def begin(machine=None, esp32=None):
     """Count this boot. True: five in a row went wrong, start in safe mode."""
-    global _answer
+    global _answer, _planned
     if _answer is None:
         _answer = False
         try:
@@ -73,6 +75,7 @@ def begin(machine=None, esp32=None):
             return False  # no RTC memory here: no loop can be seen
         if m[:3] == b"L4B" and m[5:_SIZE] == _crc(m):
             count = m[3]
+            _planned = m[4]
             if not m[4] and cause not in _NOT_COUNTED:
                 count += 1
         else:
@@ -95,6 +98,11 @@ def mark_good(machine=None, esp32=None):
 def planned_reset(machine=None):
     """The reset that follows is meant: keep the count as it is."""
     _save(machine, _count, 1)
+
+
+def was_planned():
+    """Was the reset before this boot meant?"""
+    return _planned != 0
 
 
 def reason():

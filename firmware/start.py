@@ -19,7 +19,7 @@ from l4mesh.identity import Identity
 from l4mesh.keys import mqtt_password
 from l4mesh.node import Node
 from l4mesh.prng import XorShift
-from l4mesh_io import clock
+from l4mesh_io import clock, recorder
 from l4mesh_io.entropy import entropy, make_seed
 from l4mesh_io.runner import Runner
 from l4mesh_io.udp import Udp
@@ -44,6 +44,7 @@ def begin(s):
 def _first(s):
     """Settings, and the radio."""
     s.safe = safe_mode.begin()
+    _record()
     s.cfg, trouble = _settings()
     # The checks are larger than the settings. (`l4config`: what an image calls the two.)
     unload("settings", "l4mesh.config_check", "l4config")
@@ -57,6 +58,16 @@ def _first(s):
     s.wlan.active(True)  # from here on os.urandom is truly random
     s.wifi = Wifi(s.cfg.wifi, s.wlan, s.cfg.name or "l4node", network.hostname)
     s.dog = Watchdog(_WDT_MS)
+
+
+def _record():
+    """Events are kept from here on; what the boot before left, if it ended badly, goes to flash."""
+    from l4mesh_io import crashlog
+
+    said = crashlog.begin(safe_mode.was_planned())
+    if said:
+        console.say(said)
+    unload("l4mesh_io.crashlog")
 
 
 def _settings():
@@ -94,6 +105,7 @@ def _node(s):
     s.runner.on_event(s.event)
     s.runner.add(s.poll_wifi)
     s.runner.add(s.poll_health)
+    s.runner.add(recorder.poll)
     node.notes["wifi"] = s.wifi.why
     node.notes["boot"] = safe_mode.reason
     s.board = Board(

@@ -17,7 +17,7 @@ import machine
 import safe_mode
 from l4mesh import ticks
 from l4mesh.events import EV_CLOCK
-from l4mesh_io import clock
+from l4mesh_io import clock, recorder
 from l4mesh_io.unload import made_once, unload
 
 _SAMPLE_MS = 5000
@@ -59,6 +59,7 @@ class Supervisor:
             console.say("WiFi is up, address %s" % self.wifi.ip())
         if self.wifi.want_reset:
             console.say("WiFi did not come back in 10 rounds; restarting")
+            recorder.flush()
             safe_mode.planned_reset()
             machine.reset()
         return wait
@@ -129,14 +130,18 @@ def run():
             s.runner.run()
         else:
             s.dog.relax()  # a person is about to type keys
+            recorder.add(recorder.E_PLANNED, "waits for its keys")
     except KeyboardInterrupt:
         console.say("stopped; the REPL is yours")
+        recorder.add(recorder.E_PLANNED, "stopped by Ctrl-C")
+        recorder.flush()
         if s.dog is not None:
             s.dog.relax()
         if s.node is not None:
             s.node.stop(clock.now(), 1)
     except Exception as e:
         sys.print_exception(e)
+        recorder.trace(e)
         if s.safe:  # a restart would come to the same: stay where it can be mended
             console.say("safe mode stopped by %r; the REPL is yours" % e)
             if s.dog is not None:
@@ -144,4 +149,5 @@ def run():
             return
         console.say("stopped by %r; restarting" % e)
         time.sleep(1)
+        recorder.flush()
         machine.reset()

@@ -1,0 +1,163 @@
+"""Crash files and pages of the log."""
+
+import os
+
+from l4mesh_io import crashlog, recorder
+from test_io_recorder import Rtc, Time, entries
+
+PWRON, HARD, WDT, DEEPSLEEP, SOFT = 1, 2, 3, 4, 5
+FOLDER = "/tmp/l4-crashlog-%d"
+
+
+class Chip:
+    def __init__(self):
+        self.rtc = Rtc(b"\xa5" * 64)
+        self.cause = PWRON
+
+    def RTC(self):
+        return self.rtc
+
+    def reset_cause(self):
+        return self.cause
+
+    def boot(self, cause, folder, planned=False):
+        self.cause = cause
+        return crashlog.begin(planned, self, folder)
+
+
+def folder():
+    """A new folder's name; not made yet."""
+    n = 0
+    while True:
+        n += 1
+        path = FOLDER % (id(object) % 100000 * 1000 + n)
+        try:
+            os.stat(path)
+        except OSError:
+            return path
+
+
+def clean(path):
+    for name in os.listdir(path):
+        os.remove(path + "/" + name)
+    os.rmdir(path)
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def test_a_crash_is_kept_once():
+    f = folder()
+    c = Chip()
+    assert c.boot(PWRON, f) is None  # garbage: nothing to keep
+    recorder.add(recorder.E_LINE, "about to hang")
+    recorder.flush()
+    said = c.boot(WDT, f)
+    assert "watchdog" in said and said.endswith("/crash.1")
+    data = read(f + "/crash.1")
+    assert data[:4] == b"L4C1" and data[4:8] == bytes((0, 1, WDT, 0))
+    assert [e[4] for e in entries(data[8:])] == ["boot 1 after power", "about to hang"]
+    # The boot that saved it is fine, and ends as it was meant to.
+    recorder.flush()
+    assert c.boot(HARD, f, planned=True) is None
+    assert crashlog.crashes(f) == [1]
+    clean(f)
+
+
+def test_ends_that_were_meant_are_no_crash():
+    f = folder()
+    c = Chip()
+    c.boot(PWRON, f)
+    for cause, planned, code in (
+        (SOFT, False, recorder.E_LINE),
+        (DEEPSLEEP, False, recorder.E_LINE),
+        (HARD, True, recorder.E_LINE),
+        (HARD, False, recorder.E_PLANNED),
+    ):
+        recorder.add(code, "the last word")
+        recorder.flush()
+        assert c.boot(cause, f, planned) is None
+    assert crashlog.crashes(f) == []
+
+
+def test_four_are_kept():
+    f = folder()
+    c = Chip()
+    c.boot(PWRON, f)
+    for k in range(7):
+        recorder.flush()
+        assert c.boot(HARD, f).endswith("/crash.%d" % (k + 1))
+    assert crashlog.crashes(f) == [4, 5, 6, 7]
+    n, part = crashlog.crash(0, 20, f)
+    assert n == len(read(f + "/crash.7")) and part == read(f + "/crash.7")[:20]
+    assert crashlog.crash(20, 2000, f)[1] == read(f + "/crash.7")[20:]
+    clean(f)
+
+
+def test_flash_that_takes_nothing():
+    c = Chip()
+    c.boot(PWRON, "/nowhere/at/all")
+    recorder.flush()
+    assert "could not be kept" in c.boot(WDT, "/nowhere/at/all")
+    assert crashlog.crash(0, 100, "/nowhere/at/all") == (0, b"")
+
+
+def test_no_rtc_memory_no_crash_log():
+    class Bare:
+        pass
+
+    assert crashlog.begin(False, Bare(), "/nowhere") is None
+
+
+def head(page):
+    return [page[i] << 8 | page[i + 1] for i in range(0, 10, 2)]
+
+
+def test_pages_follow_the_log():
+    t = Time(0)
+    recorder.begin(Rtc(), 3, t.now)
+    for k in range(30):
+        recorder.add(recorder.E_LINE, "line %d" % k)
+    t.at = 61500
+    whole = crashlog.page(65536, 1100)
+    assert head(whole) == [0, 30, 3, 1, 1500]
+    assert [e[4] for e in entries(whole[10:])] == ["line %d" % k for k in range(30)]
+    got = []
+    since = 0
+    for _ in range(30):
+        p = crashlog.page(since, 100)
+        assert len(p) <= 100 and head(p)[0] == since
+        some = entries(p[10:])
+        got += some
+        since += len(some)
+        if not some:
+            break
+    assert got == entries(whole[10:]) and since == 30
+    # What went out of the log meanwhile is skipped: the page says where it starts.
+    for k in range(100):
+        recorder.add(recorder.E_LINE, "later %d" % k)
+    p = crashlog.page(30, 1100)
+    assert head(p)[1] == 130 and head(p)[0] > 30
+    assert entries(p[10:])[-1][4] == "later 99"
+    assert len(crashlog.page(130, 100)) == 10
+
+
+def test_numbers_wrap():
+    t = Time(0)
+    rtc = Rtc()
+    recorder.begin(rtc, 1, t.now)
+    m = bytearray(32)
+    m[16:20] = b"L4R1"
+    m[24:32] = bytes((0, 1, 255, 254, 0, 0, 0, 0))
+    from binascii import crc32
+
+    m[20:24] = (crc32(bytes(m[24:32])) & 0xFFFFFFFF).to_bytes(4, "big")
+    rtc.m = bytes(m)
+    for k in range(5):
+        recorder.add(recorder.E_LINE, "line %d" % k)
+    p = crashlog.page(65534, 500)
+    assert head(p)[:2] == [65534, 3] and len(entries(p[10:])) == 5
+    p = crashlog.page(1, 500)
+    assert head(p)[:2] == [1, 3] and [e[4] for e in entries(p[10:])] == ["line 3", "line 4"]
