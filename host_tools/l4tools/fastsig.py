@@ -3,23 +3,28 @@
     job = Verify(pub, msg, sig)         True or False
     job = Sign(seed, pub, msg)          64 bytes
     job = PublicKey(seed)               32 bytes
+    job = Shared(seed, pub)             32 bytes, b"" for what is no key (l4mesh/agree.py)
 
 `job.step()` gives the result at the first call: some 0.1 ms here, half a second on a board. It
 accepts exactly what ed25519.py accepts, or the two worlds would disagree about a record. OpenSSL
 takes public keys of small order and encodings of y that are not below p; both are refused here.
 """
 
+from hashlib import sha512
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 _P = 2**255 - 19
 _L = 2**252 + 27742317777372353535851937790883648493
-_ORDER_8_Y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
+_ORDER_8_Y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 # y of the eight points of small order; two points share one y, and differ in the sign bit.
 _SMALL = frozenset((1, _P - 1, 0, _ORDER_8_Y, _P - _ORDER_8_Y))
+_D = -121665 * pow(121666, -1, _P) % _P
 
 
 def public_key(seed: bytes) -> bytes:
@@ -44,6 +49,30 @@ def verify(pub: bytes, msg: bytes, sig: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def shared(seed: bytes, pub: bytes) -> bytes:
+    """The secret that the identities of `seed` and `pub` share; b"" when `pub` is no key.
+
+    By X25519, whose scalar is a multiple of 8: a made-up `pub` learns nothing of the seed.
+    """
+    if len(pub) != 32:
+        raise ValueError("a public key is 32 bytes; check what was passed")
+    y = int.from_bytes(pub, "little") & (1 << 255) - 1
+    on_curve = pow((y * y - 1) * (_D * y * y + 1), (_P - 1) // 2, _P) == 1
+    if y >= _P or y in _SMALL or not on_curve:
+        return b""
+    key = X25519PrivateKey.from_private_bytes(sha512(_seed(seed)).digest()[:32])
+    u = (1 + y) * pow(1 - y, -1, _P) % _P
+    try:
+        u = int.from_bytes(key.exchange(X25519PublicKey.from_public_bytes(_32(u))), "little")
+    except ValueError:  # nothing but zeros
+        return b""
+    return _32((u - 1) * pow(u + 1, -1, _P) % _P)
+
+
+def _32(number):
+    return number.to_bytes(32, "little")
 
 
 class _Job:
@@ -72,6 +101,11 @@ def Sign(seed, pub, msg):
 def PublicKey(seed):
     """The job of making the public key: 32 bytes."""
     return _Job(public_key, _seed(seed))
+
+
+def Shared(seed, pub):
+    """The job of agreeing on a secret: 32 bytes, or b""."""
+    return _Job(shared, _seed(seed), bytes(pub))
 
 
 def run(job):
