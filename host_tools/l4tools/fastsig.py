@@ -56,13 +56,13 @@ def shared(seed: bytes, pub: bytes) -> bytes:
 
     By X25519, whose scalar is a multiple of 8: a made-up `pub` learns nothing of the seed.
     """
-    if len(pub) != 32:
+    if len(_seed(seed)) != len(pub):
         raise ValueError("a public key is 32 bytes; check what was passed")
     y = int.from_bytes(pub, "little") & (1 << 255) - 1
     on_curve = pow((y * y - 1) * (_D * y * y + 1), (_P - 1) // 2, _P) == 1
     if y >= _P or y in _SMALL or not on_curve:
         return b""
-    key = X25519PrivateKey.from_private_bytes(sha512(_seed(seed)).digest()[:32])
+    key = X25519PrivateKey.from_private_bytes(sha512(seed).digest()[:32])
     u = (1 + y) * pow(1 - y, -1, _P) % _P
     try:
         u = int.from_bytes(key.exchange(X25519PublicKey.from_public_bytes(_32(u))), "little")
