@@ -17,6 +17,7 @@ COOKIE_LEN = const(8)
 F_LINK = const(1)  # tag by the node key of the link's lower party
 F_SEALED = const(2)
 F_COOKIE = const(4)
+F_TICKET = const(8)  # tag by the key of a one-time ticket (ticket.py): no gate lets it in
 
 T_HELLO = const(1)
 T_BYE = const(2)
@@ -95,11 +96,15 @@ def clear_len(kind: int) -> int:
 
 def min_payload(kind: int) -> int:
     """Shortest payload of a message kind; -1 for a kind that does not exist."""
-    if not 1 <= kind <= T_INFO:
+    if not 1 <= kind <= T_DONE:
         return -1
     return _MIN[kind]
 
 
 # HELLO BYE COOKIE QUERY ANSWER PING PONG JOIN JOINED BATCH ACK KEYREQ KEY NACK INFO_REQ INFO
+# TICKET GIVEN (as tiers pass them on), OFFER WANT CHUNK, DO DONE
 # INFO_REQ is padded to 12: the COOKIE for it (56 B) is never longer than what asked for it.
-_MIN = bytes((255, 15, 1, 12, 22, 14, 17, 13, 158, 23, 30, 26, 12, 55, 6, 12, 7))
+_MIN = bytes((
+    255, 15, 1, 12, 22, 14, 17, 13, 158, 23, 30, 26,
+    12, 55, 6, 12, 7, 120, 114, 255, 255, 255, 14, 14,
+))  # fmt: skip

@@ -6,7 +6,8 @@ SHORTEST = {
     wire.T_HELLO: 15, wire.T_BYE: 1, wire.T_COOKIE: 12, wire.T_QUERY: 22, wire.T_ANSWER: 14,
     wire.T_PING: 17, wire.T_PONG: 13, wire.T_JOIN: 158, wire.T_JOINED: 23, wire.T_BATCH: 30,
     wire.T_ACK: 26, wire.T_KEYREQ: 12, wire.T_KEY: 55, wire.T_NACK: 6, wire.T_INFO_REQ: 12,
-    wire.T_INFO: 7,
+    wire.T_INFO: 7, wire.T_TICKET: 120, wire.T_GIVEN: 114,
+    wire.T_DO: 14, wire.T_DONE: 14,
 }  # fmt: skip
 
 
@@ -33,15 +34,15 @@ def test_numbers_of_sixteen_bits():
 
 
 def test_shortest_payloads_are_those_of_the_protocol():
-    assert len(SHORTEST) == 16
+    assert len(SHORTEST) == 20
     for kind, n in SHORTEST.items():
         assert min_payload(kind) == n, kind
-    for kind in (-1, 0, 17, 18, 255):
+    for kind in (-1, 0, 24, 255):
         assert min_payload(kind) == -1
 
 
 def test_a_cookie_is_never_longer_than_what_asks_for_one():
-    for kind in (wire.T_QUERY, wire.T_PING, wire.T_INFO_REQ, wire.T_JOIN):
+    for kind in (wire.T_QUERY, wire.T_PING, wire.T_INFO_REQ, wire.T_JOIN, wire.T_DO):
         assert min_payload(kind) >= min_payload(wire.T_COOKIE)
 
 
@@ -51,10 +52,11 @@ def test_answers_are_at_most_three_times_the_request():
     assert hit <= 3 * (head + wire.QUERY_LEN)
     assert hit + 8 <= 3 * (head + wire.QUERY_LEN + wire.TRACE_PAD)
     assert head + min_payload(wire.T_PONG) <= head + min_payload(wire.T_PING)
+    assert min_payload(wire.T_GIVEN) <= min_payload(wire.T_TICKET)
 
 
 def test_only_a_join_has_a_clear_prefix():
-    for kind in range(1, 17):
+    for kind in range(1, 24):
         assert clear_len(kind) == (16 if kind == wire.T_JOIN else 0)
 
 
