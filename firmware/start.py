@@ -61,7 +61,7 @@ def _first(s):
 
 
 def _record():
-    """Events are kept from here on; what the boot before left, if it ended badly, goes to flash."""
+    """Events are kept from here on. What a boot that ended badly left goes to flash."""
     from l4mesh_io import crashlog
 
     said = crashlog.begin(safe_mode.was_planned())
@@ -108,6 +108,7 @@ def _node(s):
     s.runner.add(recorder.poll)
     node.notes["wifi"] = s.wifi.why
     node.notes["boot"] = safe_mode.reason
+    node.caring = s.care
     s.board = Board(
         cfg.battery_pin,
         cfg.battery_divider,

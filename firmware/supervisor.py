@@ -49,6 +49,12 @@ class Supervisor:
         return _four(c[0]), _four(c[1])
 
     # jobs of the runner: f(now) -> ms
+    def care(self):
+        """What carries out the owner's orders: loaded with the first of them."""
+        from care import Care
+
+        return Care(self)
+
 
     def poll_wifi(self, now):
         wait = self.wifi.poll(now)

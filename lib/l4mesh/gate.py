@@ -42,6 +42,7 @@ from .wire import (
     T_ANSWER,
     T_BYE,
     T_COOKIE,
+    T_DO,
     T_HELLO,
     T_INFO_REQ,
     T_JOIN,
@@ -200,7 +201,7 @@ class Gate:
         elif self._jump:
             if not (buf[2] & F_COOKIE and self._cookies.good(addr, sid, buf, HEAD)):
                 # Only who asks repeats it with a cookie; a COOKIE for a COOKIE would never end.
-                if self.kind in (T_QUERY, T_PING, T_INFO_REQ, T_JOIN):
+                if self.kind in (T_QUERY, T_PING, T_INFO_REQ, T_JOIN, T_DO):
                     self.dare = slot
                 self._count.inc(C_REPLAY)
                 return -1

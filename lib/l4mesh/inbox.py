@@ -15,11 +15,14 @@ from .seal import seal
 from .wire import (
     ANSWER_LEN,
     COOKIE_LEN,
+    F_COOKIE,
     FOUND,
+    HEAD,
     T_ACK,
     T_ANSWER,
     T_BYE,
     T_COOKIE,
+    T_DO,
     T_HELLO,
     T_INFO_REQ,
     T_JOINED,
@@ -45,11 +48,12 @@ class Inbox:
         self._limits = node.limits
         self._serve = node.serve
         self._minutes = node.minutes
-        self._info = None
+        self._info = self._orders = None
         self._do = {
             T_HELLO: self._hello, T_BYE: self._bye, T_COOKIE: self._cookie, T_QUERY: self._query,
             T_ANSWER: self._answer, T_PING: self._ping, T_PONG: self._pong, T_JOINED: self._joined,
             T_ACK: self._ack, T_NACK: self._nack, T_INFO_REQ: self._info_req,
+            T_DO: self._order,
         }  # fmt: skip
 
     def receive(self, buf, n: int, addr: bytes, now: int) -> bool:
@@ -203,3 +207,22 @@ class Inbox:
         self._info.answer(
             bytes(buf[8:16]), buf, self._gate.off, self._gate.end, addr, self._gate.linked, now
         )
+
+    def _order(self, slot, buf, addr, now):
+        g = self._gate
+        if not g.linked:
+            self._count.inc(C_BAD_PARSE)
+        # That the address is proven is not enough: the cookie shows that the order is no old one.
+        elif not buf[2] & F_COOKIE or not self._cookies.good(addr, g.sid, buf, HEAD):
+            self._challenge(slot, buf, addr)
+        elif not self._limits.allow_id(slot, now):
+            self._count.inc(C_LIMITED)
+        else:
+            b = self._opened(buf)
+            if b is None:
+                return
+            if self._orders is None:
+                from .orders import Orders  # 3 kB, for a few minutes in a node's life
+
+                self._orders = Orders(self._node)
+            self._orders.take(b, g.off, g.end, g.sid, addr, now)

@@ -96,7 +96,7 @@ class Node:
         )
         self.serve = Serve(own, self.routes, tx, count, cfg, self.minutes)
         self.modes = Modes(cfg, host, rng, events)
-        self.queue = self.sync = self.uplink = None
+        self.queue = self.sync = self.uplink = self.caring = None
         self._syncing = True
         self.notes = {}  # name: function that gives a sentence for `status`
         self._scratch = bytearray(128)

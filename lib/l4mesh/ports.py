@@ -12,6 +12,7 @@ entropy entropy(n) -> bytes          everything an attacker must not guess
 crypto  Verify(pub, msg, sig), Sign(seed, pub, msg), each with step() -> None or the result
 segs    see queue.py
 uplink  up: bool; publish(buf, n) -> bool; why() -> sentence           (MQTT, l4mesh_io/mqtt.py)
+caring  caring() -> what carries out the owner's orders (orders.py), or None
 signals dict: mains, battery (percent or None), heap_free, heap_largest, wifi, metered (modes.py)
 """
 

@@ -1,7 +1,7 @@
 # floor 9: links
 # What the flight recorder leaves for people: crash files, and pages of the log. RAM: on demand.
-"""begin(planned)      at each start: opens the recorder. When the boot before ended without anybody
-                    meaning it, its log goes to flash first: /log/crash.N, the newest four kept
+"""begin(planned)      at each start: opens the recorder. When nobody meant the boot before to end,
+                    its log goes to flash first: /log/crash.N, the newest four kept
 page(since, room)   what is recorded now, from entry number `since` on
 crash(at, room)     the newest crash file from byte `at` on
 
@@ -16,6 +16,7 @@ between; only a loss of power there costs the newest crash.
 import os
 
 from l4mesh.compat import const
+
 from l4mesh_io import clock, recorder
 
 _KEPT = const(4)
@@ -47,9 +48,7 @@ def begin(planned, machine=None, folder="/log"):
                 "kept as " + name if name else "its log could not be kept",
             )
     recorder.begin(rtc, boot + 1, clock.now)
-    recorder.add(
-        recorder.E_BOOT, "boot %d after %s" % ((boot + 1) & 0xFFFF, cause_text(cause))
-    )
+    recorder.add(recorder.E_BOOT, "boot %d after %s" % ((boot + 1) & 0xFFFF, cause_text(cause)))
     return said
 
 

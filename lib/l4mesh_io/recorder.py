@@ -1,7 +1,7 @@
 # floor 8: effects
 # The flight recorder: the last events, in memory that a crash leaves alone. RAM: 0.2 kB.
-"""A log of the newest 1 KB of events in RTC memory, which survives exceptions, the watchdog, resets
-and deep sleep, and holds garbage after a loss of power (hence magic and CRC).
+"""A log of the newest 1 KB of events in RTC memory, which survives exceptions, the watchdog, all
+resets and deep sleep, and holds garbage after a loss of power (hence magic and CRC).
 
 add(code, text)   an event; written at once, in a burst once a second
 trace(e)          an exception with the end of its traceback; written at once

@@ -2,19 +2,20 @@
 
     python tests/golden/make.py
 
-Made by hand from the tables of the protocol: of lib/l4mesh only AES and Ed25519 run here. Run it
+Made by hand from the tables of the protocol: of lib/l4mesh only AES and the curve run here. Run it
 when the protocol changes and never else: these files are what other versions of this code, and
 other implementations, are held to. A line is `name value`, all values in hex.
 """
 
 import sys
+from binascii import crc32
 from hashlib import sha256
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "lib"))
 
-from l4mesh import ed25519  # noqa: E402
+from l4mesh import agree, ed25519  # noqa: E402
 from l4mesh.compat import aes_ecb  # noqa: E402
 
 
@@ -60,6 +61,40 @@ RECORD = record()
 DATA = b"temperature=21.5 C"
 READING = bytes((9 + len(DATA),)) + b"\x01" + n(1795000000000, 6) + n(2, 2) + DATA
 HASH = sha256(RECORD).digest()[:8]
+OWNER_SEED = sha256(b"golden owner").digest()
+ORDER = sha256(b"golden order").digest()[:8]
+RESTART = ORDER + b"\x02\x01" + bytes(4)
+RESTART += ed25519.sign(OWNER_SEED, b"l4-do-v1\x00" + PEER + COOKIE + RESTART)
+
+
+def xored(seal_key, header, text):
+    """`text` sealed, or opened."""
+    ecb = aes_ecb(hmac(seal_key, header[8:28])[:16])
+    stream = b"".join(ecb(n(i, 16)) for i in range(len(text) // 16 + 1))
+    return bytes(x ^ y for x, y in zip(text, stream, strict=False))
+
+
+# A ticket of 2026-12-31 and what is traded for it, as they go between board and first tier.
+L1_SEED = hkdf(MASTER, b"l4-tier-1-v1")
+L1_PUBLIC = ed25519.public_key(L1_SEED)
+L1_ID = sha256(b"l4-id-v1" + L1_PUBLIC).digest()[:16]
+TICKET_ID = n(365 * 24, 3) + sha256(b"golden ticket").digest()[:5]
+TICKET_SECRET = hkdf(MASTER, b"l4-ticket-v1" + TICKET_ID)
+FILE = b"L4T\x01" + NETWORK + TICKET_ID + TICKET_SECRET + OWNER + L1_PUBLIC
+FILE += n(crc32(FILE), 4)
+NONCE = sha256(b"golden nonce").digest()[:16]
+SHARED = ed25519.run(agree.Shared(SEED, L1_PUBLIC))
+TICKET_KEY = hkdf(TICKET_SECRET + SHARED, b"l4-ticket-key-v1" + NONCE)
+
+
+def by_ticket(kind, flags, src, dst, counter, payload):
+    b = bytes((0xC4, kind, flags, 0)) + NETWORK + src[:8] + dst + n(3, 4) + n(counter, 4)
+    b += xored(hkdf(TICKET_KEY, b"l4-seal-v1"), b, payload) if flags & 2 else payload
+    return b + hmac(hkdf(TICKET_KEY, b"l4-mac-v1"), b)[:16]
+
+
+ASK = by_ticket(17, 8, ID, bytes(4), 1, TICKET_ID + PUBLIC + NONCE + bytes(16))
+GIVE = by_ticket(18, 10, L1_ID, ID[:4], 900, b"\x00" + NODE_KEY + b"\x05" + GROUP)
 # name: type, linked, sealed, cookie, payload in clear
 FRAMES = {
     "hello": (1, 0, 0, b"", b"\x03\x02\x64\x00" + n(121, 2) + HASH + b"\x00"),
@@ -79,6 +114,10 @@ FRAMES = {
     "nack": (14, 0, 0, b"", n(77, 4) + b"\x01\x05"),
     "info_req": (15, 0, 0, b"", TOKEN + b"\x01\x00" + bytes(394)),
     "info": (16, 0, 0, b"", TOKEN + b"\x01\x00\x01" + b'{"mode": "standard"}'),
+    "ticket": (17, 1, 0, b"", TOKEN + ASK),
+    "given": (18, 1, 0, b"", TOKEN + GIVE),
+    "do": (22, 1, 1, COOKIE, RESTART),
+    "done": (23, 1, 1, b"", ORDER + b"\x02\x00" + n(3, 4)),
 }  # fmt: skip
 
 
@@ -90,10 +129,7 @@ def frame(kind, linked, sealed, cookie, payload, counter):
     clear = 16 if kind == 8 else 0
     text = payload[clear:]
     if sealed:
-        key = hmac(hkdf(NODE_KEY, b"l4-seal-v1"), b[8:28])[:16]
-        ecb = aes_ecb(key)
-        stream = b"".join(ecb(n(i, 16)) for i in range(len(text) // 16 + 1))
-        text = bytes(x ^ y for x, y in zip(text, stream, strict=False))
+        text = xored(hkdf(NODE_KEY, b"l4-seal-v1"), b, text)
     b += payload[:clear] + text
     return b + hmac(hkdf(NODE_KEY if linked else GROUP, b"l4-mac-v1"), b)[:16]
 
@@ -102,12 +138,13 @@ def main():
     keys = {
         "owner": OWNER, "network": NETWORK, "master": MASTER, "group": GROUP, "seed": SEED,
         "public": PUBLIC, "id": ID, "peer": PEER, "nodekey": NODE_KEY, "record": RECORD,
-        "mqtt": hkdf(NODE_KEY, b"l4-mqtt-v1")[:16],
+        "mqtt": hkdf(NODE_KEY, b"l4-mqtt-v1")[:16], "ticketfile": FILE, "nonce": NONCE,
+        "l1seed": L1_SEED,
     }  # fmt: skip
     lines = [f"{name} {value.hex()}\n" for name, value in keys.items()]
     (HERE / "keys.hex").write_text("".join(lines))
-    for i, (name, (kind, linked, sealed, cookie, payload)) in enumerate(FRAMES.items()):
-        data = frame(kind, linked, sealed, cookie, payload, 100 + i)
+    for name, (kind, linked, sealed, cookie, payload) in FRAMES.items():
+        data = frame(kind, linked, sealed, cookie, payload, 99 + kind)
         text = f"frame {data.hex()}\ncookie {cookie.hex()}\npayload {payload.hex()}\n"
         (HERE / f"{name}.hex").write_text(text)
 

@@ -149,7 +149,7 @@ def test_no_memory_costs_the_log_only():
             raise MemoryError()
 
     rtc, t = started(Full())
-    for k in range(50):
+    for _ in range(50):
         t.at += 2000
         recorder.add(E_LINE, "line")
         recorder.poll(t.now())
