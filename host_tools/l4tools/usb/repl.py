@@ -97,7 +97,9 @@ class Repl:
 
     def _interrupt(self, end: float) -> None:
         pulsed = False
-        while not self._transport.enter_quietly(False, min(_TRY_S, self.timeout)):
+        patience = _TRY_S / 4  # a Ctrl-C typed while it starts may be lost
+        while not self._transport.enter_quietly(False, min(patience, self.timeout)):
+            patience = min(2 * patience, _TRY_S)
             found = symptoms.diagnose(self.seen)
             if found in _NO_RETRY or time.monotonic() >= end:
                 raise ToolError(symptoms.of_silence(self.seen))
@@ -145,7 +147,7 @@ class Repl:
         self._transport.serial.seen.clear()
         try:
             with self._transport.deadline(timeout):
-                self._transport.exec_raw_no_follow(code)
+                self._transport.send(code)
                 _, err = self._transport.follow(None, take)
         except TransportError as e:
             raise self._failed(timeout) from e
@@ -261,7 +263,7 @@ class Repl:
         if self._transport.in_raw_repl:
             try:
                 with self._transport.deadline(5):
-                    self._transport.exec_raw_no_follow(onboard.RESET)
+                    self._transport.send(onboard.RESET)
             except TransportError as e:
                 raise self._failed(5) from e
             self._transport.in_raw_repl = False

@@ -18,7 +18,7 @@ from ..errors import ToolError
 from .ports import Port, explain
 
 _SLICE_S = 0.05  # longest wait of one system call
-_ANSWER_S = 5.0  # within one exchange (a raw-paste window) the board answers at once
+_ANSWER_S = 3.0  # within one exchange (a prompt, a raw-paste window) the board answers at once
 _KEEP = 8192
 GONE = (
     "The connection to the board broke: it was unplugged, or it restarted. Check the cable and "
@@ -137,6 +137,7 @@ class Transport(SerialTransport):
         end = None if timeout_overall is None else time.monotonic() + timeout_overall
         if wire.limit is not None:
             end = wire.limit if end is None else min(end, wire.limit)
+        timeout = None if timeout is None else min(timeout, _ANSWER_S)
         quiet_end = None if timeout is None else time.monotonic() + timeout
         data = bytearray()
         while not data.endswith(ending):
@@ -198,6 +199,11 @@ class Transport(SerialTransport):
         except (OSError, serial.SerialException):
             return False
         return True
+
+    def send(self, code: str) -> None:
+        """exec_raw_no_follow without its prints."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.exec_raw_no_follow(code)
 
     def close(self) -> None:
         try:
