@@ -92,7 +92,7 @@ class Asking:
                 "The answer of %s changed while it was read. Ask again." % node_id.hex()
             ) from None
 
-    async def _where(self, node_id, timeout_s):
+    async def where(self, node_id, timeout_s):
         """Addresses to try, best first."""
         for t in self.node.tiers.list:
             if t.peer == node_id[:8] or self.network.tier_id(t.level) == node_id:
@@ -120,7 +120,7 @@ class Asking:
 
     async def _ask(self, kind, node_id, body, timeout_s, addr):
         end_s = asyncio.get_running_loop().time() + timeout_s
-        addrs = [addr] if addr is not None else await self._where(node_id, timeout_s)
+        addrs = [addr] if addr is not None else await self.where(node_id, timeout_s)
         for _ in range(_TRIES):
             for a in addrs:
                 q = self._question(kind, node_id, a, body)

@@ -50,6 +50,8 @@ class Batches:
             return
         if any(len(r) < 10 for r in readings):
             tier.counters.inc(C_BAD_PARSE)
+        elif tier.level == 1 and p[:16] in tier.stores.revoked:
+            tier.counters.inc(C_NO_KEY)  # a tier below still had its key
         elif tier.level == 1:
             most = most_ranges(len(p))
             tier.spawn(self._store(sid, addr, p[:16], p[16:24], first, readings, most))

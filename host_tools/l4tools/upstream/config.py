@@ -16,6 +16,7 @@ from ..errors import ToolError
 KEYS = {
     "tier", "network", "seed", "groups", "tier_ids", "up", "data", "master", "node_key", "listen",
     "port", "mqtt_listen", "mqtt_port", "nats", "mqtt", "hub", "vaddr", "limits", "tied", "level",
+    "owner",
 }  # fmt: skip
 
 
@@ -37,6 +38,7 @@ class TierConfig:
             self.seed = _hex(doc, "seed", 32)
             self.master = _hex(doc, "master", 32) if self.tier == 1 else None
             self.node_key = None if self.tier == 1 else _hex(doc, "node_key", 32)
+            self.owner = _hex(doc, "owner", 32) if doc.get("owner") else None
             self.groups = [(int(n), bytes.fromhex(k)) for n, k in doc["groups"]]
             self.tier_ids = {int(t): bytes.fromhex(i) for t, i in doc["tier_ids"].items()}
             self.up = [(int(t), parse_endpoint(a)) for t, a in doc.get("up", [])]
@@ -78,6 +80,7 @@ def tier_config(network, tier: int, data, up=None, **options) -> dict:
     doc = {
         "tier": tier,
         "network": network.network_id.hex(),
+        "owner": network.owner_public.hex(),
         "seed": seed.hex(),
         "groups": [[number, key.hex()] for number, key in network.groups],
         "tier_ids": {str(t): network.tier_id(t).hex() for t in (1, 2, 3)},

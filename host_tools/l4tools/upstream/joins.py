@@ -88,6 +88,8 @@ class Joins:
         if not check_form(record, 0, SIZE, tier.net, True) or id_of(record, 0) != node_id:
             tier.counters.inc(C_BAD_RECORD)
             return False
+        if tier.stores.revoked is not None and node_id in tier.stores.revoked:
+            return False
         level = next((k for k, i in tier.tier_ids.items() if i == node_id), 4)
         if record[O_TIER] != level:  # who is a tier is the owner's word, not the record's
             tier.counters.inc(C_BAD_RECORD)

@@ -23,7 +23,7 @@ class KeyServe:
         self._tier = tier
         cfg = tier.cfg
         if cfg.tier == 1:
-            self.keys = NodeKeys(master=cfg.master, find=self.find)
+            self.keys = NodeKeys(master=cfg.master, find=self.find, revoked=self._revoked)
         else:
             self.keys = NodeKeys(fetch=self._ask)
         self._tokens, self._last_s = float(_FETCH_BURST), 0.0
@@ -35,6 +35,10 @@ class KeyServe:
                 return node_id
         registry = self._tier.stores.registry
         return registry.full_id(short_id) if registry is not None else None
+
+    def _revoked(self, node_id):
+        revoked = self._tier.stores.revoked
+        return revoked is not None and node_id in revoked
 
     async def fetch(self, short_id, node_id=None):
         """(node id, key), or None: there is no such node, or nobody can be asked now."""

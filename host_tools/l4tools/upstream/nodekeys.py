@@ -18,6 +18,7 @@ class NodeKeys:
     authority says that there is no such node; it raises what it likes if nobody could be asked:
     `get` passes that on and remembers nothing. `node_id` is None unless the frame named it.
     `find(short_id)` returns the node id or None (L1: Registry.full_id).
+    `revoked(node_id)`: is it one that gets no key (L1: Revoked)?
     """
 
     def __init__(
@@ -28,12 +29,14 @@ class NodeKeys:
         size=20_000,
         negative_s=10.0,
         clock=time.monotonic,
+        revoked=None,
     ):
         if (master is None) == (fetch is None):
             raise ValueError("give NodeKeys either the master key (L1) or fetch (L3, L2)")
         self._master, self._find, self._fetch = master, find, fetch
         self.master = master is not None  # keys are derived here, not borrowed
         self._size, self._negative_s, self._clock = size, negative_s, clock
+        self._revoked = revoked
         self._keys = OrderedDict()  # short id -> (node id, key, good until)
         self._unknown = OrderedDict()  # short id -> until
         self._asking = {}  # (short id, node id) -> task
@@ -79,6 +82,9 @@ class NodeKeys:
             task.add_done_callback(lambda t: self._asked(which, t))
         return await asyncio.shield(task)  # one impatient asker must not end it for the others
 
+    def is_revoked(self, node_id: bytes) -> bool:
+        return self._revoked is not None and self._revoked(bytes(node_id))
+
     def forget(self, short_id: bytes) -> None:
         """Drop what is known of a node (revoked, or its key does not fit)."""
         self._keys.pop(short_id, None)
@@ -90,7 +96,7 @@ class NodeKeys:
         named = node_id is not None
         if not named and self._find is not None:
             node_id = self._find(short_id)
-        if node_id is None:
+        if node_id is None or self.is_revoked(node_id):
             return None
         found = (bytes(node_id), self.derive(node_id))
         # A name that only a frame claims is not kept: anyone could push out the real ones.

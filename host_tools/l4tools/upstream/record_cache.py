@@ -99,6 +99,15 @@ class Cache:
         present = node_id in self._records
         return present and self.put(node_id, record, remaining_min, now_s)
 
+    def drop(self, node_id: bytes) -> bool:
+        """Forget a node (revoked), here and in the store. False if it was not here."""
+        found = self._records.pop(node_id, None)
+        self.put_unknown(node_id)
+        if found is not None:
+            # Written over by one that ends at once: the bucket allows no deletes.
+            self._dirty[node_id] = (found[0], time.time() + 2, 0)
+        return found is not None
+
     def put_unknown(self, node_id: bytes, seconds=None, now_s=None) -> None:
         """The authority says there is no such node; believed for some seconds, in memory only."""
         now_s = time.time() if now_s is None else now_s

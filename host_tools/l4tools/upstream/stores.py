@@ -17,6 +17,8 @@ from .private_nats import PrivateNats
 from .readings import Readings
 from .record_cache import Cache
 from .registry import Registry
+from .revoked import Revoked
+from .ticket_book import TicketBook
 
 log = logging.getLogger("l4tools.upstream")
 
@@ -31,8 +33,8 @@ class Stores:
         self._cfg = cfg
         self._name = "L%d" % cfg.tier
         self.nats = self.nc = None
-        self.registry = self.readings = self.cache = self.access = None
-        self.registered = None
+        self.registry = self.readings = self.cache = self.access = self.tickets = None
+        self.registered = self.revoked = None
         self._restarting = False
         self._task = None
         # The private server ends with the thread that started it: one thread for good.
@@ -73,6 +75,10 @@ class Stores:
             await self.registry.start()
             self.readings = Readings(js)
             await self.readings.start()
+            self.revoked = Revoked(js)
+            await self.revoked.start()
+            self.tickets = TicketBook(js)
+            await self.tickets.start()
         else:
             self.cache = Cache(js, "l4_cache_%d" % cfg.tier)
             await self.cache.start()
@@ -86,7 +92,7 @@ class Stores:
             await asyncio.gather(self._task, return_exceptions=True)
         if self.nc is not None:
             alive = self.nc.is_connected
-            for part in (self.cache, self.registry):
+            for part in (self.cache, self.registry, self.tickets, self.revoked):
                 if part is not None and alive:
                     await part.stop()
             try:

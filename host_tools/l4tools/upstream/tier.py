@@ -4,6 +4,8 @@
     joins.py     JOIN       registering, passed up to L1
     batches.py   BATCH      readings, passed up to L1 and acknowledged back
     keyserve.py  KEYREQ     node keys for the tiers below
+    orders.py    DO         the owner takes a node out
+    tickets.py   TICKET     keys for boards of factory images, passed up to L1
     uplinks.py              asking the tiers above
 
 A frame goes through the same gate as on a node (lib/l4mesh/gate.py). Three things differ: the key
@@ -34,6 +36,8 @@ from l4mesh.wire import (
     T_ANSWER,
     T_BATCH,
     T_COOKIE,
+    T_DO,
+    T_GIVEN,
     T_INFO_REQ,
     T_JOIN,
     T_JOINED,
@@ -54,6 +58,8 @@ from .joins import Joins
 from .keyserve import KeyServe
 from .lookups import Lookups
 from .tier_info import TierInfo
+from .orders import TierOrders
+from .tickets import Tickets
 from .tier_keys import TierKeys
 from .tier_tables import TierLimits, TierPeers, TierSender
 from .uplinks import Uplinks
@@ -110,13 +116,15 @@ class Tier:
         self._info = TierInfo(self)
         self._held = Held(self)
         self._tasks = set()
+        self.orders = TierOrders(self)
         self._ticker = None
         self._do = {
             T_QUERY: self.lookups.on_query, T_JOIN: self.joins.on_join,
             T_BATCH: self.batches.on_batch, T_KEYREQ: self.keyserve.on_keyreq,
             T_PING: self._ping, T_INFO_REQ: self._info_req, T_COOKIE: self._cookie,
             T_ANSWER: self._answer, T_PONG: self._answer, T_JOINED: self._sealed_answer,
-            T_KEY: self._sealed_answer, T_ACK: self.batches.on_ack,
+            T_KEY: self._sealed_answer, T_ACK: self.batches.on_ack, T_DO: self.orders.on_do,
+            T_TICKET: self.tickets.on_passed, T_GIVEN: self._answer,
         }  # fmt: skip
 
     # -- life --------------------------------------------------------------------------------
@@ -195,7 +203,7 @@ class Tier:
         if slot >= 0:
             self._take(slot, data, addr, started_ns)
         elif g.dare >= 0:
-            self._challenge(g.dare, data, addr)
+            self.challenge(g.dare, data, addr)
         elif keys.wanted is not None and keys.wanted == data[8:16] and n > HEAD:
             self._held.add(data, addr)
         keys.named = None
@@ -221,7 +229,7 @@ class Tier:
             return
         do(slot, sid, buf, addr, started_ns)
 
-    def _challenge(self, slot, buf, addr):
+    def challenge(self, slot, buf, addr):
         """Ask the sender of the frame in `buf` to show that it receives at `addr`."""
         sid = bytes(buf[8:16])
         o = self.tx.begin(T_COOKIE, sid, link=self.gate.linked)
@@ -238,7 +246,7 @@ class Tier:
         """Does the sender receive at `addr`? If that is not known, it is asked to show it."""
         if addr[0] == 0 or self.gate.proven(slot, buf, addr):
             return True
-        self._challenge(slot, buf, addr)
+        self.challenge(slot, buf, addr)
         return False
 
     def within(self, slot) -> bool:

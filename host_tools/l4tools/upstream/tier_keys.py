@@ -68,6 +68,10 @@ class TierKeys(Keyring):
             key.good = True
             self._put(short_id, key)
 
+    def forget(self, short_id) -> None:
+        """Revoked: what was kept of it is good no more."""
+        self._ready.pop(short_id, None)
+
     def good(self, short_id) -> bool:
         """Was there ever a good tag under the key that is here now?"""
         key = self._ready.get(short_id)
@@ -94,8 +98,10 @@ class TierKeys(Keyring):
 
     def _claimed(self, short_id):
         if self.named is not None and self.named[:8] == short_id:
-            return self.named
-        return self._find(short_id) if self._find else None
+            found = self.named
+        else:
+            found = self._find(short_id) if self._find else None
+        return None if found is not None and self._node_keys.is_revoked(found) else found
 
     def _put(self, short_id, key):
         self._ready[short_id] = key
