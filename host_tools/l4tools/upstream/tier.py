@@ -46,6 +46,7 @@ from l4mesh.wire import (
     T_PING,
     T_PONG,
     T_QUERY,
+    T_TICKET,
     clear_len,
     u30,
 )
@@ -57,9 +58,9 @@ from .held import Held, named
 from .joins import Joins
 from .keyserve import KeyServe
 from .lookups import Lookups
-from .tier_info import TierInfo
 from .orders import TierOrders
 from .tickets import Tickets
+from .tier_info import TierInfo
 from .tier_keys import TierKeys
 from .tier_tables import TierLimits, TierPeers, TierSender
 from .uplinks import Uplinks
@@ -109,14 +110,15 @@ class Tier:
         for _, addr, node_id in above:
             self.limits.trust(node_id[:8], addr)
         self.lookups, self.joins, self.batches = Lookups(self), Joins(self), Batches(self)
+        self.tickets = Tickets(self, stores.tickets)
         self.mqtt = None
         self.loopback = False
         self.load = 0
         self.served = 0
         self._info = TierInfo(self)
+        self.orders = TierOrders(self)
         self._held = Held(self)
         self._tasks = set()
-        self.orders = TierOrders(self)
         self._ticker = None
         self._do = {
             T_QUERY: self.lookups.on_query, T_JOIN: self.joins.on_join,
@@ -197,6 +199,9 @@ class Tier:
         started_ns = time.perf_counter_ns()
         keys, g = self.keys, self.gate
         n = len(data)
+        if self.tickets.is_ticket(data):
+            self.tickets.receive(data, addr)
+            return
         keys.wanted = None
         keys.named = named(data, n)
         slot = g.check(data, n, addr, now_ms())

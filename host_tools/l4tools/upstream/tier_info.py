@@ -1,4 +1,5 @@
-"""What people may ask of a tier: 1 status, 2 why (what is wrong), 3 tiers above, 4 counters."""
+"""What people may ask of a tier: 1 status, 2 why (what is wrong), 3 tiers above, 4 counters,
+8 the tickets that were used (L1)."""
 
 from l4mesh.info import Info
 
@@ -11,11 +12,13 @@ class TierInfo(Info):
         if topic == 2:
             return [s for s in (tier.stores.trouble(),) if s] + [
                 "L%d does not answer." % u.level for u in tier.uplinks.list if not u.up
-            ]
+            ] + (tier.stores.tickets.trouble() if tier.stores.tickets is not None else [])
         if topic == 3:
             return [[u.level, u.up and u.heard, u.rtt_ms] for u in tier.uplinks.list]
         if topic == 4:
             return dict(tier.counters.items())
+        if topic == 8 and tier.stores.tickets is not None:
+            return tier.stores.tickets.document()
         return None
 
 
