@@ -3,12 +3,14 @@
 
 The stand-ins are loaded first, as a chip's C modules are there from the start; after that nothing
 of the host's file system can be reached. L4_RAW: after a soft reset by a tool only boot.py runs.
+L4_FLASH_AT, L4_FLASH_SIZE: where in the flash the file system is (default: all of it).
 """
 
 import os
 import sys
 
 import vfs
+import time
 
 import __main__
 
@@ -20,14 +22,16 @@ class Flash:
 
     def __init__(self, path):
         self._f = open(path, "r+b")
-        self._n = self._f.seek(0, 2) // 4096
+        self._at = int(os.getenv("L4_FLASH_AT") or 0)
+        size = os.getenv("L4_FLASH_SIZE")
+        self._n = (int(size) if size else self._f.seek(0, 2) - self._at) // 4096
 
     def readblocks(self, n, buf, off=0):
-        self._f.seek(n * 4096 + off)
+        self._f.seek(self._at + n * 4096 + off)
         self._f.readinto(buf)
 
     def writeblocks(self, n, buf, off=0):
-        self._f.seek(n * 4096 + off)
+        self._f.seek(self._at + n * 4096 + off)
         self._f.write(buf)
 
     def ioctl(self, op, arg):
@@ -40,6 +44,26 @@ class Flash:
 
 def _run(name):
     """Run a file of the flash as the port does; False when it ended with an error."""
+def _setup(flash):
+    """What the port does with a file system that does not mount: see its inisetup.py."""
+    buf = bytearray(4096)
+    flash.readblocks(0, buf)
+    while buf != b"\xff" * 4096:
+        print("The filesystem appears to be corrupted. If you had important data there, you")
+        print("may want to make a flash snapshot to try to recover it. Otherwise, perform")
+        print("factory reprogramming of MicroPython firmware (completely erase flash, followed")
+        print("by firmware programming).\n")
+        time.sleep(3)
+    print("Performing initial setup")
+    vfs.VfsLfs2.mkfs(flash)
+    vfs.mount(vfs.VfsLfs2(flash, readsize=32, progsize=32, lookahead=32, mtime=True), "/")
+    with open("boot.py", "w") as f:
+        f.write(
+            "# This file is executed on every boot (including wake-boot from deepsleep)\n"
+            "#import esp\n#esp.osdebug(None)\n#import webrepl\n#webrepl.start()\n"
+        )
+
+
     try:
         os.stat(name)
     except OSError:
@@ -67,10 +91,12 @@ def start():
     try:
         vfs.mount(vfs.VfsLfs2(flash, readsize=32, progsize=32, lookahead=32, mtime=True), "/")
     except OSError:
-        print("filesystem appears to be corrupted. If you had important data there, you may")
-        print("want to make a flash snapshot to try to recover it.")
-        os.putenv("MICROPYINSPECT", "1")
-        return
+        try:
+            _setup(flash)
+        except KeyboardInterrupt as e:
+            sys.print_exception(e)
+            os.putenv("MICROPYINSPECT", "1")
+            return
     sys.path[:] = ["", ".frozen", "/lib"]
     del sys.modules["_boot"]
     if _run("boot.py") and not os.getenv("L4_RAW"):

@@ -12,6 +12,8 @@ import usocket
 
 cause = int(os.getenv("L4_CAUSE") or 1)
 ip = os.getenv("L4_IP") or "10.77.1.11"
+mac = os.getenv("L4_MAC")
+bootloader = os.getenv("L4_BOOTLOADER")
 tx_us = int(os.getenv("L4_TX_US") or 2000)
 tx_burst = int(os.getenv("L4_TX_BURST") or 16)
 

@@ -5,6 +5,7 @@ work on a board that hangs. WDT cannot be stopped and survives a soft reset.
 
 import time
 
+from binascii import unhexlify
 import _hw
 from umachine import Signal, idle, mem8, mem16, mem32, soft_reset, time_pulse_us  # noqa: F401
 
@@ -24,6 +25,12 @@ def reset():
 
 
 def deepsleep(ms=0):
+if _hw.bootloader:
+
+    def bootloader(timeout=0):
+        _hw.die("bootloader")
+
+
     _hw.die("sleep %d" % ms)
 
 
@@ -41,6 +48,8 @@ def wake_reason():
 
 def unique_id():
     return b"\x02L4" + bytes([int(p) for p in _hw.ip.split(".")[1:]])
+    if _hw.mac:
+        return unhexlify(_hw.mac)
 
 
 def freq(hz=None):

@@ -17,7 +17,8 @@ class Failed(Exception):
 
 
 class Desk:
-    """`on_power(ip, op, ms)` is called for reset, sleep, wdt and feed: the supervisor's part."""
+    """`on_power(ip, op, ms)` is called for reset, sleep, wdt, feed and
+    bootloader: the supervisor's part."""
 
     def __init__(self, loop: Loop, on_power: Callable[[str, str, int], None] | None = None):
         self._loop = loop
@@ -75,7 +76,7 @@ class Desk:
 
     def _do(self, world: World, ip: str, op: str, args: list[str], data: bytes) -> bytes:
         world.counts[op] += 1
-        if op in ("reset", "sleep", "wdt", "feed"):
+        if op in ("reset", "sleep", "wdt", "feed", "bootloader"):
             self._on_power(ip, op, int(args[0]) if args else 0)
             return b""
         if op.startswith("nvs"):

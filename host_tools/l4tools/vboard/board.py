@@ -51,9 +51,15 @@ class Board:
         on_line: Callable[[str, str], None] | None = None,
         on_event: Callable[[str, str], None] | None = None,
         on_down: Callable[[str], None] | None = None,
+        flash: Path | None = None,
+        port=None,
+        boot: Callable[[int], tuple[bytes, dict | None]] | None = None,
     ):
+        """`port`: a serial line like HostPort's, made elsewhere. `boot(cause)` -> (what the ROM
+        prints, environment of this run, or None: nothing to run, and the board is off).
+        """
         self.name, self.ip, self.folder, self.world = name, ip, folder, world
-        self.flash = folder / "flash.img"
+        self.flash = flash or folder / "flash.img"
         self.heap = heap or settings()["heap"]["limit"]
         self.state = "off"
         self.starts: Counter = Counter()  # by reset cause
@@ -61,7 +67,10 @@ class Board:
         self._on_line = on_line or (lambda board, line: None)
         self._on_event = on_event or (lambda board, what: None)
         self._on_down = on_down or (lambda ip: None)
-        self._port = HostPort(loop, self.write)
+        self._port = port or HostPort(loop, self.write)
+        self._boot = boot
+        self._booted: dict[str, str] = {}
+        self.on_bootloader: Callable[[], None] | None = None
         self.tty = self._port.path
         self._log = open(folder / "console.log", "a", encoding="utf-8", buffering=1)
         self._lines = Lines(self._line)
@@ -104,6 +113,12 @@ class Board:
         self.reset(DEEP_SLEEP, ms or 10**12)
 
     def wdt(self, ms: int) -> None:
+    def bootloader(self) -> None:
+        """machine.bootloader(): a reset that ends in the ROM's loader, where there is one."""
+        if self.on_bootloader:
+            self.on_bootloader()
+        self.reset()
+
         self._wdt_ms = ms
         self.feed()
 
@@ -114,7 +129,7 @@ class Board:
             self._wdt = self._loop.call_later(self._wdt_ms / 1000, self._bite)
 
     def _bite(self):
-        self._say(b"E (task_wdt): Task watchdog got triggered.\r\n")
+        self.say(b"E (task_wdt): Task watchdog got triggered.\r\n")
         self.reset(WATCHDOG)
 
     def _cancel(self):
@@ -142,14 +157,20 @@ class Board:
     # -- the process ----------------------------------------------------------------------------
     def _start(self, cause: int):
         self.state = "running"
-        self.starts[cause] += 1
         self._next = (SOFT, 0)
         self._tail = b""
         if cause != SOFT:
             self._raw = self._ctrl_b = False
-            self._say(_ROM[cause])
+            text, booted = self._boot(cause) if self._boot else (_ROM[cause], {})
+            self.say(text)
+            if booted is None:
+                self.state = "off"
+                return
+            self._booted = booted
+        self.starts[cause] += 1
         env = dict(self._env, L4_CAUSE=str(cause), L4_FLASH=str(self.flash), L4_IP=self.ip)
         if self._raw:
+        env.update(self._booted)
             env["L4_RAW"] = "1"
         total = self.heap + settings()["heap"]["standins"]
         args = ["-X", "heapsize=%d" % total, "-c", "import _boot"]
@@ -163,18 +184,18 @@ class Board:
         ran = time.monotonic() - self._child.started
         self._child = None
         if self._held:
-            self._say(self._held)
+            self.say(self._held)
         self._held = None
         self._on_down(self.ip)
         self._on_event(self.name, "exit %d" % code)
         if self._next[0] == SOFT:
             self.world.soft_reset()
             if code < 0:  # died of a signal that nobody here sent: the chip would panic
-                self._say(b"Guru Meditation Error: Core  0 panic'ed (signal %d).\r\n" % -code)
+                self.say(b"Guru Meditation Error: Core  0 panic'ed (signal %d).\r\n" % -code)
                 self.world.hard_reset()
                 self._next = (HARD, 0)
             else:
-                self._say(b"MPY: soft reboot\r\n")
+                self.say(b"MPY: soft reboot\r\n")
         self._short_runs = self._short_runs + 1 if ran < _SHORT_RUN_S else 0
         self._again()
 
@@ -226,9 +247,9 @@ class Board:
         if self._ctrl_b and self._tail.endswith(b">>> "):
             self._raw = self._ctrl_b = False
         self._tail = self._tail[-64:]
-        self._say(data)
+        self.say(data)
 
-    def _say(self, data: bytes):
+    def say(self, data: bytes):
         self._port.write(data)
         if not self._raw:
             self._lines.feed(data)

@@ -24,6 +24,7 @@ class HostPort:
         self.path = os.ttyname(self._slave)  # held open, so that the master never sees EIO
         self._out = b""
         self._stuck_since = 0.0
+        self.patience = 0.2  # s until a host that does not read is taken for one that left
         loop.add_reader(self._master, self._readable)
 
     def _readable(self):
@@ -31,7 +32,7 @@ class HostPort:
             data = os.read(self._master, 65536)
         except OSError:
             return
-        if self._out and time.monotonic() - self._stuck_since > 0.2:
+        if self._out and time.monotonic() - self._stuck_since > self.patience:
             self._out = b""  # nobody read it for a while: a new session starts here
         if data:
             self._on_input(data)

@@ -92,12 +92,14 @@ class Rack:
         env: dict[str, str] | None = None,
         keep: bool = False,
         on: bool = False,
+        chip: dict | None = None,
     ) -> Board:
         """Put a board on the rack, off (or `on`).
 
         Its flash is `image`, or is built of `config` and `files` (default: the project).
         `keep`: use the flash and NVS that the folder has from an earlier run, if any.
         `heap`: bytes for the firmware, without the stand-ins' share.
+        `chip`: flash, port, boot and world of a virtual chip (vchip) that the board sits on.
         """
         if name in self.boards:
             raise ToolError("There is a board %r already. Choose another name." % name)
@@ -110,13 +112,13 @@ class Rack:
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         flash = folder / "flash.img"
-        if not flash.exists():
+        if chip is None and not flash.exists():
             if image is None:
                 image = build_image(None, config, files)
             flash.write_bytes(image if isinstance(image, bytes) else Path(image).read_bytes())
-        return self.loop.call(self._add, name, ip, folder, heap, env or {}, on)
+        return self.loop.call(self._add, name, ip, folder, heap, env or {}, on, dict(chip or {}))
 
-    def _add(self, name, ip, folder, heap, env, on):
+    def _add(self, name, ip, folder, heap, env, on, chip):
         radio = settings()["radio"]
         full = {
             "L4_DESK": "%s:%d" % self.desk.address,
@@ -127,7 +129,7 @@ class Rack:
         if self._hub_address:
             full["L4_HUB"] = "%s:%d" % tuple(self._hub_address)
         full.update(env)
-        world = World(folder / "nvs.json")
+        world = chip.pop("world", None) or World(folder / "nvs.json")
         self.desk.worlds[ip] = world
         board = Board(
             self.loop,
@@ -140,11 +142,19 @@ class Rack:
             on_line=self._on_line,
             on_event=self._on_event,
             on_down=self._down,
+            **chip,
         )
         self.boards[name] = board
         if on:
             board.power_on()
         return board
+
+    def remove(self, name: str) -> None:
+        """Take a board off the rack; its folder stays."""
+        board = self.board(name)
+        del self.boards[name]
+        self.desk.worlds.pop(board.ip, None)
+        self.loop.call(board.close)
 
     def board(self, name: str) -> Board:
         if name not in self.boards:
@@ -216,6 +226,8 @@ class Rack:
                     board.wdt(value)
                 elif op == "sleep":
                     board.sleep(value)
+                elif op == "bootloader":
+                    board.bootloader()
                 else:
                     board.reset(value)
 

@@ -61,6 +61,7 @@ class World:
         self._nvs: dict[str, dict[str, list]] = {}
         if nvs_file and nvs_file.exists():
             self._nvs = json.loads(nvs_file.read_text())
+        self.nvs_bytes = NVS_BYTES
         self._pending: dict[str, dict[str, list | None]] = {}
         self._radio = False
         self._joined: tuple[str, str] | None = None
@@ -143,7 +144,7 @@ class World:
     def nvs_set(self, ns: str, key: str, kind: str, data: bytes) -> bool:
         """Kept until commit or reset; False when the partition is full."""
         used = sum(32 + len(str(e[1])) for t in self._nvs.values() for e in t.values())
-        if used + len(data) > NVS_BYTES:
+        if used + len(data) > self.nvs_bytes:
             return False
         value = int(data) if kind == "i" else data.hex()
         self._pending.setdefault(ns, {})[key] = [kind, value]
@@ -166,3 +167,6 @@ class World:
             tmp = self.nvs_file.with_suffix(".tmp")
             tmp.write_text(json.dumps(self._nvs))
             os.replace(tmp, self.nvs_file)
+        self._keep_nvs()
+
+    def _keep_nvs(self) -> None:

@@ -1,0 +1,49 @@
+"""`python -m l4tools.vchip --chip esp32c3 --folder DIR`: a virtual ESP32 to try esptool on.
+
+Prints its ports and then its console, until Ctrl-C. On the terminal esptool cannot pull DTR and
+RTS: start with --boot there, and give esptool `--before no-reset --after no-reset`.
+"""
+
+import argparse
+import sys
+import threading
+from pathlib import Path
+
+from l4tools.errors import ToolError
+from l4tools.vchip.chip import VChip
+from l4tools.vchip.chips import CHIPS
+from l4tools.vchip.firmware import LAYOUTS, firmware_bin
+
+
+def main() -> int:
+    parse = argparse.ArgumentParser(prog="python -m l4tools.vchip", description=__doc__)
+    parse.add_argument("--chip", choices=sorted(CHIPS), default="esp32")
+    parse.add_argument("--folder", type=Path, required=True, help="keeps the flash between runs")
+    parse.add_argument("--flash", type=int, default=4, metavar="MIB", help="size of a new flash")
+    parse.add_argument("--boot", action="store_true", help="hold BOOT: start in download mode")
+    parse.add_argument("--strict", action="store_true", help="refuse what would not boot")
+    parse.add_argument("--firmware", type=Path, help="write a double of the firmware here; end")
+    parse.add_argument("--layout", choices=sorted(LAYOUTS), default="4MiBplus")
+    args = parse.parse_args()
+    try:
+        if args.firmware:
+            args.firmware.write_bytes(firmware_bin(args.chip, layout=args.layout))
+            return 0
+        with VChip(
+            args.chip, args.flash << 20, args.folder, strict=args.strict, on_line=print
+        ) as chip:
+            for name in ("terminal", "socket", "rfc2217"):
+                print("%-9s %s" % (name, chip.pty if name == "terminal" else chip.url(name)))
+            sys.stdout.flush()
+            chip.power_on(boot=args.boot)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        return 0
+    except (ToolError, OSError) as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
