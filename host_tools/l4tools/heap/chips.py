@@ -188,12 +188,16 @@ class Dht:
 
 
 class Poll:
-    def register(self, *a):
-        pass
+    stdin = False
+
+    def register(self, what, *a):
+        self.stdin = what is sys.stdin
 
     unregister = register
 
     def poll(self, ms):
+        if self.stdin:
+            return ()  # nobody types
         return _READY if world.wait(ms) else ()
 
 

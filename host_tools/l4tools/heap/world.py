@@ -1,7 +1,8 @@
 # Runs on MicroPython's unix port: the world around one board, in memory and in virtual time.
 """A LAN of 20 peers and an upstream behind them; the firmware runs unchanged: boot.py, then
 supervisor.run(). argv: flash image, keys and records (made by __main__.py), then "all" (peers also
-ask for status, and a peer beyond the LAN is met) and "map" (of the heap, at the end).
+ask for status, and a peer beyond the LAN is met), "romfs" (modules from the file of that name) and
+"map" (of the heap, at the end).
 Prints one line, `HEAP` and JSON.
 """
 
@@ -219,10 +220,17 @@ def keep_supervisor(cls):
 flash = chips.Flash(open(sys.argv[1], "r+b"))
 world = chips.world = World(sys.argv[2])
 chips.install()
+rom = None
+if "romfs" in sys.argv:
+    with open("romfs", "rb") as f:
+        rom = f.read()
 vfs.umount("/")
 vfs.mount(flash, "/")
 os.chdir("/")
 sys.path[:] = ["", ".frozen", "/lib"]
+if rom:
+    vfs.mount(vfs.VfsRom(rom), "/rom")
+    sys.path += ["/rom", "/rom/lib"]
 gc.collect()
 cost = gc.mem_alloc()  # all of it but the interpreter's own 1.6 kB is ours
 execfile("boot.py")  # noqa: F821

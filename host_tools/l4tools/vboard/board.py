@@ -60,6 +60,7 @@ class Board:
         """
         self.name, self.ip, self.folder, self.world = name, ip, folder, world
         self.flash = flash or folder / "flash.img"
+        self.romfs = folder / "romfs.img"  # there: firmware of the variant romfs
         self.heap = heap or settings()["heap"]["limit"]
         self.state = "off"
         self.starts: Counter = Counter()  # by reset cause
@@ -112,13 +113,13 @@ class Board:
         """machine.deepsleep(ms); 0 = until somebody resets it."""
         self.reset(DEEP_SLEEP, ms or 10**12)
 
-    def wdt(self, ms: int) -> None:
     def bootloader(self) -> None:
         """machine.bootloader(): a reset that ends in the ROM's loader, where there is one."""
         if self.on_bootloader:
             self.on_bootloader()
         self.reset()
 
+    def wdt(self, ms: int) -> None:
         self._wdt_ms = ms
         self.feed()
 
@@ -169,10 +170,13 @@ class Board:
             self._booted = booted
         self.starts[cause] += 1
         env = dict(self._env, L4_CAUSE=str(cause), L4_FLASH=str(self.flash), L4_IP=self.ip)
-        if self._raw:
         env.update(self._booted)
+        if self._raw:
             env["L4_RAW"] = "1"
         total = self.heap + settings()["heap"]["standins"]
+        if self.romfs.exists():
+            env["L4_ROM"] = str(self.romfs)
+            total += self.romfs.stat().st_size  # flash on a chip, a block of the heap here
         args = ["-X", "heapsize=%d" % total, "-c", "import _boot"]
         self._child = Child(self._loop, args, env, self._output, self._exited)
         self._held = b"" if self._raw else None

@@ -1,0 +1,2 @@
+// MicroPython's own settings for this board, nothing else.
+#include "boards/ESP32_GENERIC/mpconfigboard.h"
