@@ -39,3 +39,21 @@ def give(text, store=None):
             return False
     print("L4 PROVISIONED")
     return True
+
+
+def show(store=None):
+    """Print `L4 UNPROVISIONED public key`, or `L4 NODE id NETWORK id`; for who connects later."""
+    import machine
+    import network
+    from l4mesh import ed25519
+    from l4mesh.endpoint import id_text
+    from l4mesh.identity import Identity
+    from l4mesh_io.entropy import make_seed
+
+    network.WLAN(network.STA_IF).active(True)  # chance is true chance with a radio on
+    store = store or open_store()
+    ident = Identity.load(store, lambda: make_seed(machine.unique_id()), ed25519.public_key)
+    if ident.missing:
+        print("L4 UNPROVISIONED " + id_text(ident.public))
+    else:
+        print("L4 NODE %s NETWORK %s" % (id_text(ident.id), id_text(ident.network)))

@@ -76,10 +76,13 @@ class Sensor:
 
 
 class Sensors:
-    """`sensors`: a list of Sensor. `led`: a Pin (or None), blinks for each reading taken."""
+    """`sensors`: a list of Sensor. `led`: a Pin (or None), blinks for each reading taken.
+    `call(f)`: calls the user's code (serial.py's, so that Ctrl-C reaches it).
+    """
 
-    def __init__(self, sensors, led=None):
+    def __init__(self, sensors, led=None, call=lambda f: f()):
         self._all = sensors
+        self._call = call
         self._led = led
         self.taken = self.refused = self.errors = 0
 
@@ -100,7 +103,7 @@ class Sensors:
 
     def _read(self, s, now, submit):
         try:
-            data = s.data()
+            data = self._call(s.data)
             s.fails = 0
         except Exception as e:
             if s.line:

@@ -1,7 +1,7 @@
 # floor 10: firmware
 # Makes everything once: settings, WiFi, identity, node, queue, sensors. RAM: none after.
-"""begin(s) gives the supervisor `s` its parts and says whether the node can run (False: the
-owner's tool still has to give this board its keys). supervisor.py unloads this module then, and
+"""begin(s) gives the supervisor `s` its parts; True: the node can run, else the board's public key:
+the owner's tool still has to give this board its keys. supervisor.py unloads this module then, and
 what only it imports.
 """
 
@@ -22,6 +22,7 @@ from l4mesh.prng import XorShift
 from l4mesh_io import clock, recorder
 from l4mesh_io.entropy import entropy, make_seed
 from l4mesh_io.runner import Runner
+from l4mesh_io.serial import Serial
 from l4mesh_io.udp import Udp
 from l4mesh_io.unload import made_once, unload
 from l4mesh_io.watchdog import Watchdog
@@ -43,6 +44,7 @@ def begin(s):
 
 def _first(s):
     """Settings, and the radio."""
+    s.serial = Serial(s.improv)
     s.safe = safe_mode.begin()
     _record()
     s.cfg, trouble = _settings()
@@ -80,19 +82,18 @@ def _wait(s):
     """Give WiFi a moment; without it the sensors start all the same."""
     end = time.ticks_add(time.ticks_ms(), _FIRST_WAIT_MS)
     while s.cfg.wifi and not s.wifi.up and time.ticks_diff(end, time.ticks_ms()) > 0:
-        time.sleep_ms(min(s.wifi.poll(clock.now()), 20))
+        now = clock.now()
+        time.sleep_ms(min(s.poll_wifi(now), s.serial.poll(now), 20))
         s.dog.feed()
 
 
 def _node(s):
-    """False when the owner's tool still has to give this board its keys."""
+    """True, or the public key of a board that has to be given its keys."""
     cfg = s.cfg
     store = open_store()
     ident = Identity.load(store, lambda: make_seed(machine.unique_id()), ed25519.public_key)
     if ident.missing:
-        console.say("UNPROVISIONED " + id_text(ident.public))
-        console.say("give it its keys: `l4 network provision`, see docs/cli.md")
-        return False
+        return id_text(ident.public)
     group = parse_endpoint("%s:%d" % (cfg.group, cfg.port))
     ip, mask = s.address()
     s.link = Udp(ip, cfg.port, group, True, mask)
@@ -103,6 +104,7 @@ def _node(s):
     console.say("node %s epoch %d" % (id_text(node.id), ident.epoch))
     s.runner = Runner(node, s.link, clock.now, s.dog.feed)
     s.runner.on_event(s.event)
+    s.runner.add(s.serial.poll)
     s.runner.add(s.poll_wifi)
     s.runner.add(s.poll_health)
     s.runner.add(recorder.poll)
@@ -158,11 +160,16 @@ def _add_mqtt(s, ident):
 def _load_app(s):
     """The user's file is compiled here, so it comes while there is room."""
     try:
-        import app
-
-        s.app = app
+        s.app = s.serial.call(_import_app)
     except Exception as e:
         _app_failed(e)
+
+
+def _import_app():
+    sys.modules.pop("app", None)  # half of it, when this is the second try
+    import app
+
+    return app
 
 
 def _app_failed(e):
@@ -175,7 +182,8 @@ def _add_app(s):
     if s.app is None:
         return
     try:
-        s.sensors = Sensors(s.app.sensors(s.board), s.board.led)
+        named = s.serial.call(s.app.sensors, s.board)
+        s.sensors = Sensors(named, s.board.led, s.serial.call)
         s.node.notes["sensors"] = s.sensors.why
         s.runner.add(s.poll_sensors)
         if hasattr(s.app, "loop"):

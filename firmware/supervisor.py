@@ -2,7 +2,8 @@
 # Keeps WiFi, node, queue and sensors running, once start.py has made them. RAM: docs/memory.md.
 """run(): the whole firmware. Whatever goes wrong ends in a sentence on the console and a reset; a
 broken config or five bad boots in a row in safe mode: WiFi, hello and the REPL, no application, no
-readings. Ctrl-C stops it and leaves the REPL. Radios start before the rest (C3 and C6 need that).
+readings. Ctrl-C stops it and leaves the REPL (serial.py reads it); Improv packets on the same line
+are answered. Radios start before the rest (C3 and C6 need that).
 
 What only the start needs is unloaded before the loop begins: start.py and the modules that only it
 imports, and the constructors of objects that are made once.
@@ -35,6 +36,8 @@ class Supervisor:
     def __init__(self):
         self.node = None
         self.app = None
+        self.serial = None
+        self._told = ""
         self.dog = None
         self.safe = False
         self._good = False
@@ -48,6 +51,12 @@ class Supervisor:
         self.wifi.changed = False
         return _four(c[0]), _four(c[1])
 
+    def improv(self, now):
+        """An Improv packet begins on the serial line."""
+        from improv_serial import Session
+
+        return Session(self, now)
+
     # jobs of the runner: f(now) -> ms
     def care(self):
         """What carries out the owner's orders: loaded with the first of them."""
@@ -58,10 +67,15 @@ class Supervisor:
 
     def poll_wifi(self, now):
         wait = self.wifi.poll(now)
+        if self.wifi.trouble != self._told:
+            self._told = self.wifi.trouble
+            if self._told:
+                console.say("WiFi " + self._told)
         if self.wifi.changed:
             ip, mask = self.address()
-            self.link.moved(ip, mask)
-            self.node.moved(now)
+            if self.node:
+                self.link.moved(ip, mask)
+                self.node.moved(now)
             console.say("WiFi is up, address %s" % self.wifi.ip())
         if self.wifi.want_reset:
             console.say("WiFi did not come back in 10 rounds; restarting")
@@ -81,7 +95,7 @@ class Supervisor:
 
     def poll_app(self, now):
         try:
-            return self.app.loop(self.node, now)
+            return self.serial.call(self.app.loop, self.node, now)
         except Exception as e:
             console.say("app.loop: %r; called again in a minute" % e)
             return 60000
@@ -116,7 +130,7 @@ class Supervisor:
         console.tell(e)
         if self.app is not None and hasattr(self.app, "event"):
             try:
-                self.app.event(self.node, e)
+                self.serial.call(self.app.event, self.node, e)
             except Exception as x:
                 console.say("app.event: %r" % x)
 
@@ -128,15 +142,17 @@ def run():
 
         ready = begin(s)
         begin = None
-        if ready:
+        if ready is True:
             # Another run() takes a soft reset (Ctrl-D). `l4start`: what an image calls these.
             unload("start", "provision", "l4mesh.identity", "l4start")
             made_once(s)
             gc.collect()
             s.runner.run()
         else:
-            s.dog.relax()  # a person is about to type keys
             recorder.add(recorder.E_PLANNED, "waits for its keys")
+            from unkeyed import wait
+
+            wait(s, ready)
     except KeyboardInterrupt:
         console.say("stopped; the REPL is yours")
         recorder.add(recorder.E_PLANNED, "stopped by Ctrl-C")
@@ -157,3 +173,6 @@ def run():
         time.sleep(1)
         recorder.flush()
         machine.reset()
+    finally:
+        if s.serial is not None:
+            s.serial.close()

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 
+import micropython
 import vfs
 
 import __main__
@@ -70,6 +71,7 @@ def _run(name):
         os.stat(name)
     except OSError:
         return True
+    micropython.kbd_intr(3)  # as the port does it: only while a file runs
     try:
         execfile(name, __main__.__dict__)
     except SystemExit as e:
@@ -77,10 +79,13 @@ def _run(name):
     except BaseException as e:
         sys.print_exception(e)
         return False
+    finally:
+        micropython.kbd_intr(-1)
     return True
 
 
 def start():
+    micropython.kbd_intr(-1)
     import socket  # noqa: F401
 
     import _hw

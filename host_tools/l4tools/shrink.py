@@ -36,7 +36,7 @@ Source = Path | bytes | str
 # Read by name at boot, or edited by users: taken as they are.
 AS_IS = ("boot.py", "main.py", "app.py")
 _SUPERVISOR = "console sensors supervisor"
-_IO = "clock recorder address udp runner unload watchdog wifi store_fs store_nvs"
+_IO = "clock recorder address udp runner serial unload watchdog wifi store_fs store_nvs"
 _CORE = """compat ticks prng minutes endpoint ring backoff events config keys seal mac wire record
     counters limits routes peers keyring cookie tiers window modes_table modes segments queue sync
     sender gate own checker chooser reach member hello fetch lookups resolve serve learner
@@ -56,7 +56,7 @@ BUNDLES = {
 API = """l4mesh.counters l4mesh.endpoint l4mesh.events l4mesh.keys l4mesh.node l4mesh.record
     l4mesh.ticks l4mesh.wire l4mesh_io.clock console provision sensors settings""".split()
 # What applications hold or tools call over USB: public methods of these stay, named or not.
-KEEP = ("Node", "Board", "Sensor", "Sensors", "give")
+KEEP = ("Node", "Board", "Sensor", "Sensors", "give", "show")
 
 
 def dotted(path: str) -> str:

@@ -5,7 +5,8 @@
 A network gets 20 s. Then: disconnect(), active(False), 1 s, active(True), power save and host name
 again, connect() to the next one. So connect() is never called while the driver is connecting
 ("Wifi Internal Error", micropython #17661). After 10 rounds through all networks `want_reset` asks
-for a reset; it goes on trying meanwhile.
+for a reset; it goes on trying meanwhile. The driver may try three times by itself before the first
+connection: only when it has given up does it say what is wrong (`trouble`). After that, for ever.
 
     state       becomes     when
     off         connecting  active(True), settings and connect() were called
@@ -31,6 +32,16 @@ _WAIT_MS = const(20000)
 _LOOK_MS = const(250)
 _SECOND_MS = const(1000)
 _ROUNDS = const(10)
+_TRIES = const(3)
+
+
+def _reason(code):
+    """What a status of the driver means; numbers of ESP-IDF's wifi_err_reason_t."""
+    if code == 201:
+        return "no such network"
+    if code in (2, 15, 202, 204):
+        return "wrong password"
+    return "refused, code %d" % code
 
 
 class Wifi:
@@ -39,7 +50,7 @@ class Wifi:
     """
 
     def __init__(self, nets, wlan, name="", hostname=None, fast=True):
-        self._nets = nets
+        self.nets = nets
         self._wlan = wlan
         self._name = name
         self._hostname = hostname
@@ -48,6 +59,7 @@ class Wifi:
         self._state = _OFF
         self._i = self._due = 0
         self._ip = self._said = ""
+        self.trouble = ""  # why this try failed, "name: reason"; "" while that is not known
         self.up = self.changed = self.want_reset = False
         self.errors = 0
         self.tries = 0  # since the last connection
@@ -62,11 +74,25 @@ class Wifi:
 
     def why(self):
         """One sentence on what it does."""
-        if not self._nets:
+        if not self.nets:
             return "No network is configured. Add one under wifi."
         if self.up:
             return "Connected as %s." % self._ip
-        return "Try %d, %s. %s" % (self.tries, self._nets[self._i][0], self._said)
+        said = self._said or self.trouble
+        return "Try %d, %s. %s" % (self.tries, self.nets[self._i][0], said)
+
+    def use(self, nets, now):
+        """Other networks from now on; the first of them is tried at once (in a second)."""
+        self.nets = nets
+        self._i = self.tries = 0
+        self._ip = self.trouble = ""
+        self.up = False
+        self._try(self._wlan.disconnect)
+        if nets:
+            self._try(self._wlan.active, False)
+            self._go(_REST, now, _SECOND_MS)
+        else:
+            self._state = _OFF
 
     def power(self, fast, ble=False):
         """Power save: `fast` = off, if allowed. Pass `ble` before Bluetooth is switched on."""
@@ -84,7 +110,7 @@ class Wifi:
         if ip and ip[0] != "0.0.0.0":
             return self._online(ip[0])
         self.up = False
-        if not self._nets:
+        if not self.nets:
             return 60 * _SECOND_MS
         state = self._state
         if state == _UP:
@@ -96,10 +122,14 @@ class Wifi:
             if self._try(w.active):
                 state = _CONNECTING
         if left > 0:
+            if state == _CONNECTING:
+                self._ask()
             return min(left, _LOOK_MS)
         if state == _CONNECTING:
+            if self.tries and not self.trouble:
+                self._troubled("no connection in 20 s")
             self._ip = ""
-            self.want_reset = self.tries >= _ROUNDS * len(self._nets)
+            self.want_reset = self.tries >= _ROUNDS * len(self.nets)
             self._try(w.disconnect)
             self._try(w.active, False)
             return self._go(_REST, now, _SECOND_MS)
@@ -108,9 +138,11 @@ class Wifi:
         self._try(w.active, True)
         self.power(self._fast)
         if self.tries:
-            self._i = (self._i + 1) % len(self._nets)
+            self._i = (self._i + 1) % len(self.nets)
         self.tries += 1
-        self._try(w.connect, *self._nets[self._i])
+        self.trouble = ""
+        self._try(w.config, reconnects=_TRIES)
+        self._try(w.connect, *self.nets[self._i])
         return self._go(_CONNECTING, now, _WAIT_MS)
 
     def _online(self, ip):
@@ -119,11 +151,22 @@ class Wifi:
         if ip != self._ip or not self.up:
             self._ip = ip
             self.up = self.changed = True
+            self._try(self._wlan.config, reconnects=0)
         self._state = _UP
         self.tries = 0
-        self._said = ""
+        self._said = self.trouble = ""
         self.want_reset = False
         return _SECOND_MS
+
+    def _ask(self):
+        """Has the driver given up? Then it says why."""
+        code = self._try(self._wlan.status)
+        if code and 0 < code < 1000:
+            self._troubled(_reason(code))
+
+    def _troubled(self, why):
+        self._said = ""
+        self.trouble = "%s: %s" % (self.nets[self._i][0], why)
 
     def _go(self, state, now, ms):
         self._state = state

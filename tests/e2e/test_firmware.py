@@ -80,6 +80,7 @@ def test_a_board_without_keys_gives_a_person_time_to_type_them(bench):
     bench.boards._given.add("a")  # nobody gives it any
     bench.add("a", 11)
     bench.wait("a", "UNPROVISIONED")
+    bench.boards.rack.write("a", b"\x03")
     bench.wait("a", "MicroPython")
     bench.boards.rack.write("a", b"import machine; print('bites after', machine.WDT._ms)\r\n")
     assert int(bench.wait("a", "bites after 6").split()[-1]) >= 600000

@@ -19,9 +19,12 @@ class Wlan:
         self.on = False
         self.trying = None
         self.linked = False
+        self.wanted = True
         self.address = "10.0.0.5"
         self.log = []
         self.broken = False
+        self.reconnects = 0
+        self.reason = 1001
 
     def _check(self):
         if self.broken:
@@ -37,9 +40,12 @@ class Wlan:
             self.trying = None
             self.linked = False
 
-    def config(self, pm):
+    def config(self, pm=None, reconnects=None):
         self._check()
-        self.log.append("pm%d" % pm)
+        if pm is not None:
+            self.log.append("pm%d" % pm)
+        if reconnects is not None:
+            self.reconnects = reconnects
 
     def connect(self, ssid, password):
         self._check()
@@ -47,15 +53,16 @@ class Wlan:
             raise OSError("Wifi Internal Error")
         self.log.append(ssid)
         self.trying = (ssid, password)
+        self.wanted = True
 
     def disconnect(self):
         self._check()
         self.log.append("disconnect")
-        self.linked = False
+        self.linked = self.wanted = False
 
     def settle(self):
         """Time passes in the driver, which tries for ever."""
-        if self.trying:
+        if self.trying and self.wanted:
             self.linked = self.trying in self.here
 
     def isconnected(self):
@@ -65,9 +72,12 @@ class Wlan:
     def ifconfig(self):
         return (self.address if self.linked else "0.0.0.0", "255.255.255.0", "", "")
 
-    def status(self, what):
+    def status(self, what=None):
         self._check()
-        return -61
+        if what == "rssi":
+            return -61
+        # As in the driver: the reason only when it tries no more.
+        return self.reason if self.trying and self.reconnects else 1001
 
 
 class Desk:
@@ -242,3 +252,47 @@ def test_power_save():
     wlan.here = []
     desk.run(25000)
     assert "pm0" not in wlan.log[6:]
+
+
+def test_the_reason_is_told_once_the_driver_has_given_up():
+    wifi, wlan, desk = make([HOME, BARN], [])
+    desk.run(1000)
+    assert wifi.trouble == "" and wlan.reconnects == 3
+    for code, text in ((201, "no such network"), (202, "wrong password"), (15, "wrong password")):
+        wlan.reason = code
+        desk.run(500)
+        assert wifi.trouble == "home: " + text
+        assert text in wifi.why()
+    wlan.reason = 210
+    desk.run(21000)
+    assert wifi.trouble == "barn: refused, code 210"
+    wlan.here = [BARN]
+    desk.run(1000)
+    assert wifi.up and wifi.trouble == "" and wlan.reconnects == 0  # it tries for ever now
+
+
+def test_no_reason_is_told_as_such():
+    wifi, wlan, desk = make([HOME], [])
+    desk.run(20500)
+    assert wifi.trouble == "home: no connection in 20 s"
+
+
+def test_other_networks_from_now_on():
+    wifi, wlan, desk = make([HOME], [HOME, BARN])
+    desk.run(600)
+    assert wifi.up
+    wlan.log.clear()
+    wifi.changed = False
+    wifi.use([BARN], desk.now)
+    assert not wifi.up and wifi.poll(desk.now) > 0 and wlan.log == ["disconnect", "off"]
+    desk.run(900)
+    assert len(wlan.log) == 2  # a whole second of rest
+    desk.run(700)
+    assert wlan.log[2:] == ["on", "pm0", "barn"]
+    assert wifi.up and wifi.changed and wifi.errors == 0
+    wifi.use([], desk.now)
+    desk.run(2000)
+    assert not wifi.up and wlan.on and wlan.log[-1] == "disconnect"
+    wifi.use([HOME], desk.now)
+    desk.run(2000)
+    assert wifi.up

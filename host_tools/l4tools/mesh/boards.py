@@ -108,7 +108,8 @@ class Boards:
 
     def _give(self, name, public):
         keys = json.dumps(self.network.provision(public))
-        time.sleep(0.1)  # the prompt comes after main.py has ended
+        self.rack.write(name, b"\x03")  # out of what it waits in, to the prompt
+        time.sleep(0.3)
         self.rack.write(name, ("import provision; provision.give(%r)\r\n" % keys).encode())
 
     def wait_joined(self, names, seconds: float) -> None:

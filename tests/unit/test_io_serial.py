@@ -1,0 +1,172 @@
+"""The console as bytes: packets, Ctrl-C, and Ctrl-C that was none."""
+
+from l4mesh_io.serial import Serial
+
+STATE = b"IMPROV\x01\x03\x02\x02\x00\xe5"
+
+
+class Session:
+    """Takes 12 bytes of a packet, the head's six included; is over when told."""
+
+    def __init__(self):
+        self.got = b"IMPROV"
+        self.ms = 50
+
+    def push(self, b, now):
+        if len(self.got) % 12 == 0 and b != 73:
+            return False
+        self.got += bytes([b])
+        return True
+
+    def poll(self, now):
+        return self.ms
+
+
+class Port:
+    """A port that may take byte 3 for Ctrl-C: kbd_intr(3)."""
+
+    def __init__(self):
+        self.waiting = b""
+        self.kbd = 3
+        self.open = True
+        self.sessions = []
+        self.serial = Serial(self.begin, lambda: (self.read, self.ready, self.kbd_intr))
+
+    def begin(self, now):
+        self.sessions.append(Session())
+        return self.sessions[-1]
+
+    def read(self, n):
+        b, self.waiting = self.waiting[:n], self.waiting[n:]
+        return b
+
+    def ready(self):
+        return bool(self.waiting) or not self.open
+
+    def kbd_intr(self, code):
+        self.kbd = code
+
+    def send(self, data):
+        """As the interrupt routine does."""
+        for i in range(len(data)):
+            if data[i] == self.kbd:
+                self.waiting += data[i + 1 :]
+                raise KeyboardInterrupt
+            self.waiting += data[i : i + 1]
+
+    def interrupted(self, now=0):
+        try:
+            self.serial.poll(now)
+        except KeyboardInterrupt:
+            return True
+        return False
+
+
+def test_it_takes_the_console_and_gives_it_back():
+    p = Port()
+    assert p.kbd == -1
+    assert p.serial.poll(0) == 100
+    p.serial.close()
+    assert p.kbd == 3
+
+
+def test_a_packet_is_no_ctrl_c():
+    p = Port()
+    p.send(b"typed\n" + STATE + b"\n")
+    assert not p.interrupted()
+    assert p.sessions[0].got == STATE and p.waiting == b""
+    p.send(STATE)
+    assert p.serial.poll(0) == 50
+    assert p.sessions[0].got == STATE * 2
+
+
+def test_ctrl_c_is_ctrl_c_and_leaves_the_rest_to_the_repl():
+    p = Port()
+    p.send(b"\r\x03\r\x01")
+    assert p.interrupted() and p.waiting == b"\r\x01"
+    for before in (b"I", b"IMPRO", b"IMP\r", STATE, STATE + b"\n", b"IMPROV\x02"[:5]):
+        p = Port()
+        p.send(before + b"\x03")
+        assert p.interrupted(), before
+
+
+def test_a_packet_that_comes_byte_by_byte():
+    p = Port()
+    for b in STATE:
+        p.send(bytes([b]))
+        assert not p.interrupted()
+    assert p.sessions[0].got == STATE
+
+
+def test_a_session_ends_and_another_begins():
+    p = Port()
+    p.send(STATE)
+    assert not p.interrupted()
+    p.sessions[0].ms = -1
+    assert p.serial.poll(0) == 0
+    assert p.serial.poll(0) == 100
+    p.send(STATE)
+    assert not p.interrupted()
+    assert len(p.sessions) == 2 and p.sessions[1].got == STATE
+
+
+def test_enter_is_told():
+    p = Port()
+    told = []
+    p.send(b"\r")
+    assert not p.interrupted()
+    p.serial.on_enter = lambda: told.append(1)
+    p.send(b"x\r\n")
+    assert not p.interrupted()
+    assert told == [1]
+
+
+def test_much_at_once_leaves_the_node_its_turn():
+    p = Port()
+    p.send(b"x" * 1000)
+    assert p.serial.poll(0) == 100
+    assert 0 < len(p.waiting) < 1000
+
+
+def test_nobody_is_there():
+    p = Port()
+    p.open = False
+    assert p.serial.poll(0) == 1000
+
+
+def test_an_application_is_called_and_its_errors_pass():
+    p = Port()
+    assert p.serial.call(lambda a, b: (a + b, p.kbd), 1, 2) == (3, 3)
+    assert p.kbd == -1
+    try:
+        p.serial.call(lambda: 1 // 0)
+        raise AssertionError("ZeroDivisionError expected")
+    except ZeroDivisionError:
+        assert p.kbd == -1
+
+
+def test_ctrl_c_ends_an_application_at_once():
+    for sent in (b"\x03", b"\r\x03\r\x01", b"\x03x"):
+        p = Port()
+        try:
+            p.serial.call(p.send, sent)
+            raise AssertionError("KeyboardInterrupt expected")
+        except KeyboardInterrupt:
+            assert p.kbd == -1
+            assert b"\x01" not in sent or p.waiting == b"\r\x01"
+
+
+def test_a_packet_while_an_application_runs_is_put_together_again():
+    for before in (b"", b"\n"):
+        p = Port()
+        times = []
+
+        def app(p=p, times=times, before=before):
+            times.append(1)
+            if len(times) == 1:
+                p.send(before + STATE)
+            return 7
+
+        assert p.serial.call(app) == 7 and len(times) == 2
+        assert not p.interrupted()
+        assert p.sessions[0].got == STATE
