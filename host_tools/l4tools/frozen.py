@@ -21,7 +21,7 @@ from l4tools.boards import load
 from l4tools.errors import ToolError
 from l4tools.image import OPT, Files, compile_mpy, project_files
 from l4tools.paths import build_dir
-from l4tools.shrink import project
+from l4tools.shrunk import small
 
 ROMFS_SIZE = 0x20000  # MicroPython's partitions-4MiB-romfs.csv
 ROMFS_START = 0x1E0000
@@ -31,8 +31,8 @@ _STARTED = ("boot.py", "main.py")
 
 def sources(files: Files | None = None) -> dict[str, bytes]:
     """{path below a root that is in sys.path: optimised source}: lib/ is such a root, too."""
-    small = project(project_files() if files is None else files)
-    return {p.removeprefix("lib/"): d for p, d in small.items() if p.endswith(".py")}
+    every = small(project_files() if files is None else files)
+    return {p.removeprefix("lib/"): d for p, d in every.items() if p.endswith(".py")}
 
 
 def write_sources(board: str, root: Path | None = None) -> Path:
@@ -53,9 +53,9 @@ def build_romfs(
     """ROMFS image of our compiled modules, by mpremote's own builder."""
     from mpremote.romfs import make_romfs
 
-    small = project(project_files() if files is None else files)
+    every = small(project_files() if files is None else files)
     with tempfile.TemporaryDirectory(dir=build_dir()) as tmp:
-        for path, data in small.items():
+        for path, data in every.items():
             if path.endswith(".py") and path not in _STARTED:
                 data = compile_mpy(data, path.rpartition("/")[2], opt)
                 path = path[:-3] + ".mpy"

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from l4tools.errors import ToolError
 from l4tools.paths import FIRMWARE, LIB, build_dir, tool
-from l4tools.shrink import AS_IS, project
+from l4tools.shrink import AS_IS
+from l4tools.shrunk import small
 
 BLOCK_SIZE = 4096
 BLOCK_COUNT = 512  # vfs of a 4 MiB board
@@ -116,7 +117,7 @@ def build_image(
 
     wanted = dict(project_files() if files is None else files)
     if shrink and "supervisor.py" in wanted:
-        wanted = dict(project(wanted))
+        wanted = dict(small(wanted))
     if umqtt:
         wanted.update(umqtt_files())
     contents = compiled(wanted, opt)
@@ -162,7 +163,7 @@ def read_image(image: bytes | Path) -> dict[str, bytes]:
 def sizes(opt: int = OPT) -> list[tuple[str, int, bool]]:
     """(path, .mpy bytes, in the core profile) of an image's files, boot files compiled too."""
     rows = []
-    for path, source in sorted(project(project_files()).items()):
+    for path, source in sorted(small(project_files()).items()):
         size = len(compile_mpy(source, path.rpartition("/")[2], opt))
         rows.append((path, size, path in CORE))
     return rows
