@@ -72,15 +72,19 @@ def drop_dead(modules: dict[str, Module], users: Iterable[ast.AST], keep: tuple)
         outside += mentions(tree)
     outside.update(dict.fromkeys(keep, 1))
     total = 0
-    while True:
+    counts: dict[str, Counter] = {}
+    changed = set(modules)
+    while changed:
+        for name in changed:
+            unused_imports(modules[name])
+            counts[name] = mentions(modules[name].tree)
         used = Counter(outside)
-        for m in modules.values():
-            unused_imports(m)
-            used += mentions(m.tree)
-        gone = 0
-        for m in modules.values():
-            m.tree.body, n = _sweep(m.tree.body, used, keep)
-            gone += n
-        total += gone
-        if not gone:
-            return total
+        for count in counts.values():
+            used.update(count)
+        changed = set()
+        for name, m in modules.items():
+            m.tree.body, gone = _sweep(m.tree.body, used, keep)
+            total += gone
+            if gone:
+                changed.add(name)
+    return total

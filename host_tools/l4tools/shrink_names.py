@@ -142,15 +142,14 @@ def _private(t: ast.AST, own: dict[str, int], public: set[str], bases: set[str])
     return done
 
 
-def _outside(name: str, modules: dict[str, Module], users: list[ast.AST]) -> set[str]:
-    """Names that anybody takes from module `name`, or might: as an attribute or by text."""
+def _taken(t: ast.AST) -> set[str]:
+    """Names that a file takes from others, or might: as an attribute or by import."""
     out: set[str] = set()
-    for t in [*users, *(m.tree for n, m in modules.items() if n != name)]:
-        for n in ast.walk(t):
-            if isinstance(n, ast.alias):
-                out.add(n.name)
-            elif isinstance(n, ast.Attribute):
-                out.add(n.attr)
+    for n in ast.walk(t):
+        if isinstance(n, ast.alias):
+            out.add(n.name)
+        elif isinstance(n, ast.Attribute):
+            out.add(n.attr)
     return out
 
 
@@ -188,7 +187,12 @@ def shorten(modules: dict[str, Module], users: list[ast.AST]) -> dict[str, dict]
     public = {n.attr for t in trees for n in ast.walk(t) if isinstance(n, ast.Attribute)}
     classes = [n for t in everything for n in ast.walk(t) if isinstance(n, ast.ClassDef)]
     bases = {b.id for c in classes for b in c.bases if isinstance(b, ast.Name)}
-    renamed = {n: {"": _globals(m, _outside(n, modules, users))} for n, m in modules.items()}
+    taken = {n: _taken(m.tree) for n, m in modules.items()}
+    by_users: set[str] = set().union(*map(_taken, users))
+    renamed = {}
+    for name, m in modules.items():
+        outside = by_users.union(*(names for n, names in taken.items() if n != name))
+        renamed[name] = {"": _globals(m, outside)}
     for name, m in modules.items():
         for n in ast.walk(m.tree):
             if isinstance(n, FUNCTIONS):

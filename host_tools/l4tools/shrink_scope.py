@@ -24,17 +24,20 @@ def body(node: ast.AST) -> list[ast.AST]:
 
 def inside(nodes: list[ast.AST]) -> Iterator[ast.AST]:
     """All nodes of one scope: into everything but the bodies of functions and classes."""
-    for node in nodes:
+    stack = list(reversed(nodes))
+    while stack:
+        node = stack.pop()
         yield node
         if isinstance(node, SCOPES):
-            outer = list(getattr(node, "decorator_list", []))
+            more = list(getattr(node, "decorator_list", []))
             if isinstance(node, ast.ClassDef):
-                outer += node.bases
+                more += node.bases
             else:
-                outer += [d for d in (*node.args.defaults, *node.args.kw_defaults) if d]
-            yield from inside(outer)
+                more += [d for d in (*node.args.defaults, *node.args.kw_defaults) if d]
         else:
-            yield from inside(list(ast.iter_child_nodes(node)))
+            more = list(ast.iter_child_nodes(node))
+        more.reverse()
+        stack += more
 
 
 def bound(nodes: list[ast.AST]) -> set[str]:
