@@ -8,7 +8,7 @@ every tier forgets its key and record and takes its MQTT user away.
 from l4mesh import orders as do
 from l4mesh.counters import C_BAD_PARSE, C_BAD_SIG
 from l4mesh.orders import ORDER_HEAD, signed_text
-from l4mesh.wire import F_COOKIE, HEAD, T_DONE
+from l4mesh.wire import F_COOKIE, HEAD, T_DONE, u30
 
 from .. import fastsig
 from ..errors import ToolError
@@ -16,8 +16,9 @@ from .connect import StoreAway, log
 
 _SIG = 64
 _ID = 16
+ALSO_READINGS = 1  # in the argument of DO_REVOKE
 # In the argument of DONE: what this tier had of the node.
-HAD_REGISTRATION, HAD_RECORD, HAD_USER = 1, 2, 4
+HAD_REGISTRATION, HAD_RECORD, HAD_USER, HAD_READINGS = 1, 2, 4, 8
 
 
 class TierOrders:
@@ -61,7 +62,8 @@ class TierOrders:
         node_id = p[ORDER_HEAD : ORDER_HEAD + _ID]
         out = p[8] == do.DO_REVOKE
         try:
-            had = await self._out(node_id) if out else await self._back(node_id)
+            readings = u30(p, 10) == ALSO_READINGS
+            had = await self._out(node_id, readings) if out else await self._back(node_id)
         except (StoreAway, ToolError) as e:
             log.warning("%s: the owner's order waits: %s", self._tier.name, e)
             self._reply(sid, addr, p, do.BUSY)
@@ -69,7 +71,7 @@ class TierOrders:
         log.info("%s: %s %s", self._tier.name, node_id.hex(), "is revoked" if out else "is back")
         self._reply(sid, addr, p, do.DONE, had)
 
-    async def _out(self, node_id):
+    async def _out(self, node_id, readings):
         tier, had = self._tier, 0
         stores = tier.stores
         if stores.revoked is not None:
@@ -82,6 +84,8 @@ class TierOrders:
         if stores.access is not None and stores.access.revoke(node_id.hex()):
             had |= HAD_USER
             await stores.access.flush()
+        if readings and stores.readings is not None and await stores.readings.delete(node_id):
+            had |= HAD_READINGS
         return had
 
     async def _back(self, node_id):

@@ -24,7 +24,7 @@ import contextlib
 from nats.js import api
 
 from . import ranges as runs
-from .connect import Conflict, StoreAway, ensure_stream, write
+from .connect import AWAY, Conflict, StoreAway, ensure_stream, write
 from .follow import read_all
 
 _LAST = "L4-Last"
@@ -150,6 +150,19 @@ class Readings:
                 for reading in split_readings(item.data):
                     yield (node, queue, sequence) + parse_reading(reading)
                     sequence += 1
+
+    async def delete(self, node_id: bytes) -> int:
+        """Delete all that a node ever delivered; how many readings. StoreAway if it can't now."""
+        gone = [key for key in self._queues if key[0] == node_id]
+        try:
+            await self._js.purge_stream(
+                self._stream, subject="%s.%s.*.*" % (self._prefix, node_id.hex())
+            )
+        except AWAY as e:
+            raise StoreAway(str(e) or type(e).__name__) from None
+        n = sum(runs.total(self._queues.pop(key).ranges) for key in gone)
+        self._stored -= n
+        return n
 
     # -- inside ------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Care of boards: log (flightlog.py), console (follow.py), checks, backups, removal."""

@@ -1,0 +1,136 @@
+"""`l4 log`, `monitor`, `identify`, `remove-node` over the network, on a running virtual mesh."""
+
+import contextlib
+import io
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from l4tools import cli
+from l4tools.mesh import client, place
+
+HEAP = "409600"
+PHRASE = "four quite common words"
+PATIENCE_S = 30
+
+
+def l4(*args):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.main([str(a) for a in args])
+    return code, out.getvalue(), err.getvalue()
+
+
+def doc(*args, code=0):
+    got, out, err = l4(*args, "--json")
+    assert got == code, err
+    return json.loads(out)
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory):
+    """Two boards; what `l4 mesh up --json` printed, by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("L4_HOME", str(tmp_path_factory.mktemp("l4")))
+        patch.setenv("L4_PASSPHRASE", PHRASE)
+        try:
+            rows = doc("mesh", "up", "test", "--boards", 2, "--lans", 1, "--heap", HEAP)
+            yield {r["name"]: r for r in rows}
+        finally:
+            l4("mesh", "down", "--json")
+
+
+def until(condition, what):
+    end = time.monotonic() + PATIENCE_S
+    while not (value := condition()):
+        assert time.monotonic() < end, what
+        time.sleep(0.1)
+    return value
+
+
+def texts(found):
+    return [e["text"] for e in found["entries"]]
+
+
+def test_the_log_of_a_board_that_goes_on_working(mesh):
+    found = doc("log", "lan1-1")
+    said = "\n".join(texts(found))
+    assert "joined by tier 3" in said and "boot" in said
+    assert found["crash"] is None
+    assert any(e["kind"] == "boot" for e in found["entries"])
+    code, out, _ = l4("log", "lan1-1")
+    assert code == 0 and "-- boot" in out and "No crash is recorded." in out
+    assert doc("log", "lan1-1", "--last-crash") == {"crash": None}
+
+
+def test_identify_blinks_the_led(mesh):
+    assert doc("identify", "lan1-2", "--seconds", 5)["seconds"] == 5
+    # 20 pulses on top of one for each reading
+    until(lambda: taken("lan1-2") >= 15, "the LED blinks")
+    assert any("it is this board (5 s)" in t for t in texts(doc("log", "lan1-2")))
+
+
+def taken(name):
+    return next(b["taken"] for b in doc("mesh", "ps")["boards"] if b["name"] == name)
+
+
+def test_monitor_over_the_network_shows_old_and_new(mesh):
+    found = doc("monitor", "lan1-1", "--seconds", 1.5)
+    assert any("joined by tier 3" in line["text"] for line in found)
+    here = [line["at"] for line in found if line["at"]]
+    assert here and all(abs(at - time.time()) < 600 for at in here)
+    code, out, _ = l4("monitor", "lan1-1", "--seconds", 0.2)
+    assert code == 0 and "joined by tier 3" in out
+
+
+def test_port_and_node_at_once_is_a_mistake():
+    assert l4("log", "lan1-1", "--port", "/dev/null")[0] == 2
+
+
+def test_removal_has_to_be_confirmed_and_names_what_is_lost(mesh):
+    code, _, err = l4("remove-node", "lan1-2", "--json")
+    assert code == 1 and "Pass --yes" in err and "lan1-2" in err
+    assert l4("remove-node", "l3", "--yes")[0] == 2
+
+
+def test_a_removed_node_is_gone_everywhere(mesh):
+    node = mesh["lan1-2"]["node"]
+    port = mqtt_port()
+    found = doc("remove-node", "lan1-2", "--yes", "--readings", "--broker", "127.0.0.1:%d" % port)
+    by = {s["where"].split()[0]: s for s in found["steps"]}
+    assert found["removed"] and found["node"] == node
+    assert by["node"]["done"] and "forgets its keys" in by["node"]["said"]
+    assert by["mqtt"]["done"] and "cleared 1 retained" in by["mqtt"]["said"]
+    assert by["l1"]["done"] and "its registration" in by["l1"]["said"]
+    assert by["l3"]["done"] and "its MQTT user" in by["l3"]["said"]
+    assert l4("lookup", node, "--authority")[0] == 3
+    # The board is as new: it says another public key.
+    log = Path(os.environ["L4_HOME"]) / "mesh" / "test" / "boards" / "lan1-2" / "console.log"
+    until(lambda: log.read_text("utf-8", "replace").count("L4 UNPROVISIONED") >= 2, "a new key")
+    # The other one goes on.
+    assert doc("ping", "lan1-1", "--count", 1)["received"] == 1
+    again = doc("remove-node", node, "--undo")
+    assert again["removed"] is False and all(s["done"] for s in again["steps"])
+
+
+def mqtt_port():
+    here = place.Place("test")
+    for tier in client.state(here)["tiers"]:
+        for folder in (here.folder / tier["name"]).rglob("state.json"):
+            port = json.loads(folder.read_text()).get("mqtt")
+            if port:
+                return port
+    raise AssertionError("no MQTT listener")
+
+
+def test_without_l1_it_is_said_that_nothing_keeps_it_out(mesh):
+    l4("mesh", "cut", "l1")
+    try:
+        code, out, err = l4("remove-node", mesh["lan1-1"]["node"], "--undo", "--json")
+    finally:
+        l4("mesh", "heal")
+    assert code == 4
+    steps = {s["where"]: s for s in json.loads(out)["steps"]}
+    assert not steps["l1"]["done"] and "L1 was not reached" not in out
