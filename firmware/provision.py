@@ -32,12 +32,16 @@ def give(text, store=None):
     except (ValueError, KeyError, TypeError, IndexError) as e:
         print("L4 provision: not what `l4 network provision --json` prints (%r)" % e)
         return False
-    store = store or open_store()
+    return keep(found, store or open_store())
+
+
+def keep(found, store, how=""):
+    """Store (key, value, length) of each, the group key last: with it the board is provisioned."""
     for key, value, n in found:
         if len(value) != n or not store.save(key, value):
             print("L4 provision: %s has %d bytes, not %d, or flash is full" % (key, len(value), n))
             return False
-    print("L4 PROVISIONED")
+    print("L4 PROVISIONED" + how)
     return True
 
 

@@ -6,6 +6,7 @@ what only it imports.
 """
 
 import gc
+import os
 import sys
 import time
 
@@ -94,6 +95,7 @@ def _node(s):
     ident = Identity.load(store, lambda: make_seed(machine.unique_id()), ed25519.public_key)
     if ident.missing:
         return id_text(ident.public)
+    _no_ticket()
     group = parse_endpoint("%s:%d" % (cfg.group, cfg.port))
     ip, mask = s.address()
     s.link = Udp(ip, cfg.port, group, True, mask)
@@ -130,6 +132,15 @@ def _node(s):
     s.runner.add(s.sample)
     node.start(now)
     return True
+
+
+def _no_ticket():
+    """One that was used: the power failed between saving the keys and this."""
+    try:
+        if "ticket" in os.listdir("/"):
+            os.remove("/ticket")
+    except OSError as e:
+        console.say("/ticket stays: %r" % e)
 
 
 def _add_queue(s, rng):

@@ -33,7 +33,11 @@ def wait(s, public):
         now = clock.now()
         ms = min(s.serial.poll(now), s.poll_wifi(now), 100)
         if trade is not None:
-            ms = min(ms, trade.poll(now))
+            try:
+                ms = min(ms, trade.poll(now))
+            except ValueError as e:
+                console.say("/ticket: %s" % e)
+                trade = None
             if ms < 0:
                 _restart(trade.keys)
                 trade = None
