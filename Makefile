@@ -24,6 +24,12 @@ soak: .venv/.test    ## the long tests at full length
 size: .venv/.demo    ## .mpy bytes a file, against the budget
 	$(PY) -m l4tools.image --sizes
 
+firmware: .venv/.demo    ## custom firmware: BOARD=ESP32_GENERIC_C3 [VARIANT=romfs]; see docs/firmware.md
+	@$(PY) -m l4tools.firmware "$(BOARD)" --variant "$(VARIANT)" $(MAKE_ARGS)
+
+web-manifest: .venv/.demo    ## a page that flashes what `make firmware` built from a browser; OUT=build/web
+	@$(PY) -m l4tools.webtools $(or $(OUT),build/web)
+
 deps: .venv/.demo    ## umqtt and aioble for the unix port by mip (skipped when CI is set)
 	@test -n "$$CI" || .venv/bin/micropython -m mip install umqtt.simple aioble
 
@@ -36,4 +42,4 @@ clean:           ## remove build/ and .venv/
 .venv/.test: .venv/.demo
 	.venv/bin/pip install -q --disable-pip-version-check -e ".[test]" && touch $@
 
-.PHONY: help demo test lint bench bench-deps soak size deps clean
+.PHONY: help demo test lint bench bench-deps soak size firmware web-manifest deps clean

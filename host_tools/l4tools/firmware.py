@@ -158,7 +158,7 @@ def main(argv: list[str] | None = None) -> int:
     parse.add_argument("board", nargs="?", default="", help="like ESP32_GENERIC_C3")
     parse.add_argument("--variant", choices=VARIANTS, default="", help="romfs; none: frozen")
     parse.add_argument("more", nargs="*", metavar="NAME=VALUE", help="for MicroPython's makefile")
-    args = parse.parse_args(argv)
+    args = parse.parse_intermixed_args(argv)
     try:
         if not args.board:
             raise ToolError("Which board? For example: make firmware BOARD=ESP32_GENERIC_C3")
