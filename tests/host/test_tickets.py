@@ -9,11 +9,13 @@ import time
 import pytest
 from l4mesh import keys, ticket
 from l4mesh.endpoint import parse_endpoint
+from l4mesh.orders import DO_REVOKE
 from l4mesh.wire import F_TICKET, T_GIVEN, T_TICKET, VERSION
-from l4tools import fastsig, tickets
+from l4tools import cli, fastsig, tickets
 from l4tools.errors import ToolError, Unavailable
 from l4tools.link import UdpLink
 from l4tools.network import Network
+from l4tools.orders import Orders
 from l4tools.ticket_trade import Traded, revoke, trade
 from l4tools.upstream.connect import connect
 from l4tools.upstream.ticket_book import TicketBook
@@ -237,6 +239,87 @@ def test_a_revoked_ticket_is_worth_nothing(bed):
         assert rows[ids[1].hex()][1] == id_of(seed).hex() and rows[ids[1].hex()][3]
 
     run(main())
+
+
+def test_a_node_that_was_taken_out_gets_nothing_for_its_ticket(bed):
+    async def main():
+        raw, seed = one(bed), secrets.token_bytes(32)
+        assert (await show(bed, raw, seed)).status == GIVEN
+        async with bed.node("owner") as n:
+            await n.join()
+            async with Orders(n) as orders:
+                l1 = bed.network.tier_id(1)
+                await orders.give(l1, DO_REVOKE, body=id_of(seed))
+            assert (await show(bed, raw, seed)).status == REVOKED
+            assert (await show(bed, one(bed), seed)).status == REVOKED
+
+    run(main())
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def l4(bed, tmp_path, monkeypatch, capsys):
+    """Runs `l4 network ticket ..` in this process, with the bed's network."""
+    monkeypatch.setenv("L4_HOME", str(tmp_path))
+    monkeypatch.setenv("L4_PASSPHRASE", "four quite common words")
+    bed.network.save(tmp_path / "test.l4net", "four quite common words", new=True)
+
+    def call(*args):
+        code = cli.main(["network", "ticket", *map(str, args), "--json"])
+        out, err = capsys.readouterr()
+        return (code, json.loads(out)) if code == 0 else (code, json.loads(err))
+
+    return call
+
+
+def test_tickets_by_the_command(bed, l4, tmp_path):
+    folder, up = tmp_path / "t", [f"--upstream=L{k}={bed.up[k]}" for k in (1, 3)]
+    code, doc = l4("new", "--count", 3, "--days", 0.5, "--out", folder)
+    assert code == 0 and doc["count"] == 3 and len(doc["files"]) == 3
+    paths = sorted(folder.iterdir())
+    assert [p.name for p in paths] == sorted(doc["files"])
+    code, rows = l4("list", folder)
+    assert code == 0 and [r["state"] for r in rows] == ["good"] * 3
+    assert {r["expires"] for r in rows} == {doc["expires"]}
+
+    seed = secrets.token_bytes(32)
+    run(show(bed, paths[0].read_bytes(), seed))
+    run(show(bed, paths[0].read_bytes()))
+    code, rows = l4("revoke", paths[0], tickets.read(paths[1]).id.hex(), *up)
+    assert code == 0 and [r["node"] for r in rows] == [id_of(seed).hex(), None]
+    code, rows = l4("list", folder, "--used", *up)
+    assert code == 0 and [r["state"] for r in rows] == ["revoked", "revoked", "good"]
+    assert rows[0]["node"] == id_of(seed).hex() and rows[0]["tried_again"] == 1
+    assert rows[2]["used"] is None
+    code, all_of_them = l4("list", "--used", *up)
+    assert code == 0 and len(all_of_them) > 2
+    assert {r["ticket"] for r in rows[:2]} < {r["ticket"] for r in all_of_them}
+
+
+def test_the_command_says_what_is_wrong(bed, l4, tmp_path):
+    up = "--upstream=L3=" + bed.up[3]
+    assert l4("new", "--count", 0, "--out", tmp_path)[0] == 2
+    assert l4("new", "--days", 4000, "--out", tmp_path)[0] == 2
+    assert l4("list")[0] == 2
+    assert l4("list", tmp_path / "none")[0] == 3
+    assert l4("list", tmp_path) == (0, [])
+    for args, word in (
+        (("list", "--used", up), "L1=IP:PORT"),
+        (("revoke", "zz", up), "l4 network ticket list"),
+        (("new", "--out", tmp_path / "test.l4net"), "--out"),
+    ):
+        code, doc = l4(*args)
+        assert code == 1 and word in doc["next"], doc
+    bad = tmp_path / "x.ticket"
+    bad.write_bytes(b"junk")
+    code, doc = l4("list", tmp_path)
+    assert code == 1 and "x.ticket" in doc["error"]
+    tickets_of_another = tmp_path / "y"
+    path = tickets.write(tickets_of_another, tickets.issue(Network.create("o"))[0])
+    code, doc = l4("revoke", path, up)
+    assert code == 1 and "--network" in doc["next"]
 
 
 # -- what is not answered -------------------------------------------------------------------------

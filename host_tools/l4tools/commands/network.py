@@ -7,8 +7,10 @@ import typer
 from ..errors import ToolError
 from ..session import Session
 from . import verb
+from ._ticket import app as ticket_app
 
 app = verb("Your networks: their keys live in one encrypted file each.")
+app.add_typer(ticket_app, name="ticket")
 
 
 @app.command("new")

@@ -10,6 +10,8 @@ datagrams to the addresses asked for leave this machine; there is no multicast.
 
 import asyncio
 import contextlib
+import os
+import random
 import re
 import socket
 from collections.abc import Awaitable, Callable
@@ -20,6 +22,7 @@ from l4mesh.endpoint import parse_endpoint
 from l4tools import network as networks
 from l4tools.errors import NotFound, ToolError, Unavailable
 from l4tools.hostnode import HostNode
+from l4tools.link import CableLink, UdpLink
 from l4tools.mesh import client, place
 from l4tools.network import TIERS, Network
 
@@ -142,6 +145,13 @@ class Way:
                             % (addr, e.strerror or e)
                         ) from None
         return "127.0.0.1"
+
+    def link(self, receive: Callable[[bytes, bytes], None]):
+        """A link of its own for frames that no node sends (link.py)."""
+        if self.mesh is not None:
+            vaddr = "10.77.0.%d:%d" % (100 + os.getpid() % 150, random.randrange(20000, 60000))
+            return CableLink(self.mesh["hub"], vaddr, receive)
+        return UdpLink(self._listen() + ":0", receive)
 
     async def join(self, n: HostNode) -> int:
         """Register, so that tiers answer us; Unavailable says why that was not possible."""

@@ -168,7 +168,8 @@ class Tickets:
             if expired:
                 return bytes((EXPIRED,))
             use = await book.claim(ticket_id, node)
-        if use.revoked is not None:
+        out = tier.stores.revoked
+        if use.revoked is not None or out is not None and node in out:
             return bytes((REVOKED,))
         if use.node != node:
             await book.refused(ticket_id, node)
