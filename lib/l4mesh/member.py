@@ -114,7 +114,7 @@ class Member:
         self._ends = now_min + life + 1
         self._due = ticks.add(now, again * 1000 - self._rng.getrandbits(10))
         if buf[off + 16 : off + 22] != bytes(6):
-            self._events.put((EV_CLOCK, bytes(buf[off + 16 : off + 22])))
+            self._events.put((EV_CLOCK, bytes(buf[off + 16 : off + 22]), 1))
         if first:
             self._events.put((EV_JOINED, t.level, ticks.diff(now, self._began)))
         self._endpoint(bytes(buf[off + 6 : off + 12]), now)
@@ -191,6 +191,9 @@ class Member:
                 self._due = ticks.add(now, self._pause.next(self._rng))
                 return max(0, ticks.diff(self._due, now))
         t = self._tiers.first_up()
+        if t is None and not self.joined:
+            # A tier that never heard of us has no key for our pings: a JOIN names us in full.
+            t = self._tiers.list[self._tries % len(self._tiers.list)]
         if t is None:
             self._due = ticks.add(now, self._pause.next(self._rng))
             self._version = own.version

@@ -75,6 +75,20 @@ def test_it_joins_again_when_told():
     assert len(b.l3.joins) == n + 1 and len(b.kinds(EV_JOINED)) == 1
 
 
+def test_tiers_that_start_late_and_never_heard_of_it_are_joined():
+    """A tier knows the key of a newcomer by its JOIN only: a PING cannot be checked before."""
+    b = Bed()
+    b.l3.quiet = b.l2.quiet = True
+    b.run(120000)
+    assert not b.n.member.joined
+    b.l3.quiet, b.l3.mute = False, (wire.T_PING,)
+    b.run(65000)
+    assert b.n.member.joined
+    b.run(3000)
+    asked = b.l2.seen.count(wire.T_JOIN)
+    assert 2 < asked < 12  # both were tried, seldom
+
+
 def test_a_silent_tier_gives_way_to_the_next():
     b = Bed()
     b.l3.quiet = True
@@ -190,7 +204,7 @@ def test_a_group_key_comes_and_is_kept():
 def test_the_time_is_passed_on():
     n = bare_node(1, linked=True, **UP)
     joined(n, time6=b"\x01\x99\x01\x02\x03\x04")
-    assert (EV_CLOCK, b"\x01\x99\x01\x02\x03\x04") in events(n)
+    assert (EV_CLOCK, b"\x01\x99\x01\x02\x03\x04", 1) in events(n)
     n = bare_node(1, linked=True, **UP)
     joined(n)
     assert EV_CLOCK not in [e[0] for e in events(n)]
