@@ -112,6 +112,8 @@ def _node(s):
     s.runner.add(recorder.poll)
     node.notes["wifi"] = s.wifi.why
     node.notes["boot"] = safe_mode.reason
+    node.update = s.update
+    s.runner.add(s.poll_update)
     node.caring = s.care
     s.board = Board(
         cfg.battery_pin,
@@ -128,6 +130,7 @@ def _node(s):
         _add_queue(s, rng)
         _add_mqtt(s, ident)
         _add_app(s)
+    _add_ota(s)
     s.sample(now)
     s.runner.add(s.sample)
     node.start(now)
@@ -145,6 +148,7 @@ def _no_ticket():
 
 def _add_queue(s, rng):
     from l4mesh.queue import Queue
+    from l4mesh_io.clockrun import ClockRun
     from l4mesh_io.store_fs import FileSegments
 
     q = Queue(
@@ -153,6 +157,17 @@ def _add_queue(s, rng):
     )  # fmt: skip
     q.open()
     s.node.attach_queue(q, rng)
+    slept = machine.reset_cause() == machine.DEEPSLEEP_RESET
+    s.times = ClockRun(machine.RTC(), entropy, slept)
+    s.mark()
+
+
+def _add_ota(s):
+    """Where there ever was an update: is one on trial, or was it taken back?"""
+    if "ota" in os.listdir("/"):
+        import ota_judge
+
+        ota_judge.begin(s)
 
 
 def _add_mqtt(s, ident):

@@ -17,12 +17,13 @@ import console
 import machine
 import safe_mode
 from l4mesh import ticks
+from l4mesh.counters import C_MEM_ERROR
 from l4mesh.events import EV_CLOCK
+from l4mesh.wire import T_OFFER, T_WANT
 from l4mesh_io import clock, recorder
 from l4mesh_io.unload import made_once, unload
 
 _SAMPLE_MS = 5000
-_GOOD_MS = 60000
 _COMPLAIN_MS = 60000
 
 
@@ -39,8 +40,11 @@ class Supervisor:
         self.serial = None
         self._told = ""
         self.dog = None
+        self.times = None
         self.safe = False
         self._good = False
+        self.judge = None  # of an update on trial
+        self.updater = None
         self._complained = clock.now()
         self._started = clock.now()
 
@@ -51,6 +55,12 @@ class Supervisor:
         self.wifi.changed = False
         return _four(c[0]), _four(c[1])
 
+    def care(self):
+        """What carries out the owner's orders: loaded with the first of them."""
+        from care import Care
+
+        return Care(self)
+
     def improv(self, now):
         """An Improv packet begins on the serial line."""
         from improv_serial import Session
@@ -58,12 +68,6 @@ class Supervisor:
         return Session(self, now)
 
     # jobs of the runner: f(now) -> ms
-    def care(self):
-        """What carries out the owner's orders: loaded with the first of them."""
-        from care import Care
-
-        return Care(self)
-
 
     def poll_wifi(self, now):
         wait = self.wifi.poll(now)
@@ -101,10 +105,31 @@ class Supervisor:
             return 60000
 
     def poll_health(self, now):
-        if not self._good and ticks.diff(now, self._started) >= _GOOD_MS:
-            self._good = True
-            safe_mode.mark_good()
-        return 60000 if self._good else 5000
+        lived = ticks.diff(now, self._started)
+        if not self._good and lived >= 1000 * self.cfg.good_s:
+            if self.judge is None or self.judge.good(now, lived):
+                self._good = True
+                safe_mode.mark_good()
+        return 60000 if self._good else 1000
+
+    def poll_update(self, now):
+        return 1000 if self.updater is None else self.updater.poll(now)
+
+    def update(self, buf, addr, now):
+        """A frame about an update: what takes it comes with an offer, or a question for ours."""
+        if self.updater is None:
+            ours = buf[1] == T_WANT and sys.path[0][:5] == "/ota/"
+            if self.cfg.ota == "never" or not ours and buf[1] != T_OFFER:
+                return
+            gc.collect()
+            try:
+                from updating import Updater
+
+                self.updater = Updater(self, now)
+            except MemoryError:
+                self.node.counters.inc(C_MEM_ERROR)
+                return
+        self.updater.frame(buf, addr, now)
 
     def sample(self, now):
         gc.collect()
@@ -112,11 +137,11 @@ class Supervisor:
         return _SAMPLE_MS
 
     def submit(self, data, n):
-        t = clock.wall_ms6()
-        known = t is not None
-        if not known:  # since boot, to the minute: told apart by a flag
-            t = (self.node.minutes.minute * 60000).to_bytes(6, "big")
-        taken = self.node.submit(data, n, t, known, clock.error_s() if known else 60)
+        if self.times:  # the time is not known, or was not when readings were taken
+            t, known, error = self.times.stamp()
+        else:
+            t, known, error = clock.wall_ms6(), 1, clock.error_s()
+        taken = self.node.submit(data, n, t, known, error)
         if not taken and ticks.diff(clock.now(), self._complained) >= 0:
             self._complained = ticks.add(clock.now(), _COMPLAIN_MS)
             console.say(
@@ -124,9 +149,28 @@ class Supervisor:
             )
         return taken
 
+    def told(self, ms6, bound_s):
+        """The time, from somebody who knows it to `bound_s`."""
+        if self.times is None:
+            return clock.set_wall(ms6, bound_s)
+        if self.times.told(ms6, bound_s):
+            self.mark()
+
+    def mark(self):
+        """Queue what gives earlier readings their time; then nobody needs the run any more."""
+        text = self.times.mark()
+        if text:
+            t, known, error = self.times.stamp()
+            if not self.node.submit(text.encode(), len(text), t, 8 | known, error):
+                return  # told again, it is tried again
+            self.times.marked()
+        if clock.wall_ms6():
+            self.times = None
+            unload("l4mesh_io.clockrun")
+
     def event(self, e):
         if e[0] == EV_CLOCK:
-            clock.set_wall(e[1])
+            self.told(e[1], e[2])
         console.tell(e)
         if self.app is not None and hasattr(self.app, "event"):
             try:

@@ -96,7 +96,7 @@ class Node:
         )
         self.serve = Serve(own, self.routes, tx, count, cfg, self.minutes)
         self.modes = Modes(cfg, host, rng, events)
-        self.queue = self.sync = self.uplink = self.caring = None
+        self.queue = self.sync = self.uplink = self.caring = self.update = None
         self._syncing = True
         self.notes = {}  # name: function that gives a sentence for `status`
         self._scratch = bytearray(128)
@@ -219,12 +219,13 @@ class Node:
         # Batches are written where the frame's payload goes: no second buffer, no copy.
         self.sync = Sync(queue, self._send_batch, self.counters, rng, self.id, self.tx.buf, HEAD)
 
-    def submit(self, data, n: int, time6: bytes, known: bool, error_s: int) -> bool:
+    def submit(self, data, n: int, time6: bytes, flags: int, error_s: int) -> bool:
         """Take a reading, data[:n] as `name=value unit`: True when it is safe in the queue.
 
-        `time6`: ms since 1970, or (known False) since boot; `error_s`: how wrong it may be.
+        `time6`: ms since 1970 (flag 1), or run and ms of a clock that nobody has set (clockrun.py);
+        `error_s`: how wrong it may be. Flag 8: not a sensor's.
         """
-        end = encode_reading(self._scratch, 0, data, n, time6, 1 if known else 0, error_s)
+        end = encode_reading(self._scratch, 0, data, n, time6, flags, error_s)
         return self.queue is not None and self.queue.push(self._scratch, end)
 
     def _send_batch(self, buf, n, now):

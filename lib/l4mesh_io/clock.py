@@ -5,7 +5,9 @@
 now()            ms ticks in [0, 2**30), on every platform (ESP32 wraps there by itself, the unix
                  port at 2**62, CPython has no ticks at all)
 wall_ms6()       6 bytes, ms since 1970, or None while nobody has set the clock
+raw_ms()         the same as an int, or ms of a clock that nobody has set
 set_wall(ms6, bound_s=1)   takes such 6 bytes, sets the chip's RTC too; False if they are no time
+set_error(s)     the clock was set before this start; it is `s` seconds wrong at most
 error_s()        how wrong wall_ms6() may be, in whole s; 65535 = unknown
 
 An ESP32 boots without a date; a clock before 2025 counts as not set. Its epoch is 2000 or 1970
@@ -39,14 +41,14 @@ else:
         return (time.monotonic_ns() // 1000000) & _MASK
 
 
-def _ms():
+def raw_ms():
     ms = time.time_ns() // 1000000 + _offset
     return ms + _S_2000 * 1000 if time.gmtime(0)[0] == 2000 else ms
 
 
 def wall_ms6():
     """ms since 1970 as 6 bytes, None when not set."""
-    ms = _ms()
+    ms = raw_ms()
     return ms.to_bytes(6, "big") if ms >= _S_2025 * 1000 else None
 
 
@@ -56,13 +58,13 @@ def set_wall(ms6, bound_s=1):
     ms = int.from_bytes(ms6, "big")
     if len(ms6) != 6 or not _S_2025 * 1000 <= ms < _S_2100 * 1000:
         return False
-    _offset += ms - _ms()
+    _offset += ms - raw_ms()
     try:  # the RTC keeps it over a soft reset and deep sleep
         import machine
 
         t = time.gmtime(ms // 1000 - (_S_2000 if time.gmtime(0)[0] == 2000 else 0))
         machine.RTC().datetime(t[:3] + t[6:7] + t[3:6] + (ms % 1000 * 1000,))
-        _offset += ms - _ms()  # the RTC moved the system clock
+        _offset += ms - raw_ms()  # the RTC moved the system clock
     except Exception:
         pass  # no RTC here: the offset alone does it
     _set_at = ms // 1000
@@ -70,9 +72,15 @@ def set_wall(ms6, bound_s=1):
     return True
 
 
+def set_error(s):
+    global _error, _set_at
+    _error = s
+    _set_at = raw_ms() // 1000
+
+
 def error_s():
     """How many s wall_ms6() may be off; grows with the crystal's drift, 61 ppm when hot."""
-    s = _ms() // 1000
+    s = raw_ms() // 1000
     if s < _S_2025:
         return 65535
     return min(65534, _error + (max(0, s - _set_at) >> 14 if _set_at else 0))

@@ -6,6 +6,7 @@ import time
 from errno import EADDRINUSE, ECONNABORTED, EHOSTUNREACH, ETIMEDOUT
 
 import pytest
+from l4tools.paths import LIB
 from vbench import WIFI, bench
 
 
@@ -447,3 +448,26 @@ def test_idle_boards_use_no_processor(b):
     while time.monotonic() - start < 1.0:
         time.sleep(0.1)
     assert board.cpu_s() - before <= 0.03
+
+
+def test_a_board_without_a_date_starts_in_2000_and_keeps_what_it_is_told(b):
+    code = (
+        "import machine, time\nfrom l4mesh_io import clock\n"
+        "print('T', clock.wall_ms6() is None, time.gmtime()[0], time.ticks_ms() > 0)\n"
+        "if machine.reset_cause() == 1:\n"
+        "    clock.set_wall((1800000000123).to_bytes(6, 'big'))\n"
+        "    print('S', time.time() - 1800000000 < 2, clock.raw_ms() - 1800000000123 < 2000)\n"
+        "    machine.reset()\n"
+    )
+    files = {"lib/l4mesh_io/__init__.py": "", "lib/l4mesh/__init__.py": ""}
+    for name in ("l4mesh_io/clock", "l4mesh/compat"):
+        files["lib/%s.py" % name] = (LIB / (name + ".py")).read_text()
+    b.board(code, name="n1", on=False, files=files)
+    b.rack.board("n1").world.set(clock="unset")
+    b.rack.power_on("n1")
+    assert b.until("T ") == "T True 2000 True"
+    assert b.until("S ") == "S True True"
+    assert b.until("T ", count=2) == "T False 2027 True"
+    b.rack.power_cut("n1")
+    b.rack.power_on("n1")
+    assert b.until("T ", count=3) == "T True 2000 True"

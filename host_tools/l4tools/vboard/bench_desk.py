@@ -114,6 +114,12 @@ class Desk:
     def _op_rtc_set(self, world, args, data):
         world.rtc = data[:2048]
 
+    def _op_clk(self, world, args, data):
+        return b"%d" % world.ahead_ms() if world.clock == "unset" else b""
+
+    def _op_clk_set(self, world, args, data):
+        world.clock_ms = int(data)
+
     def _op_wifi(self, world, args, data):
         return b"%d %d" % (world.wifi_status(), round(world.get(world.rssi)))
 
@@ -152,6 +158,7 @@ class Desk:
 
 
 _NAMES = {
-    name: name for name in "adc dht chip heap set get rtc wifi radio join leave scan".split()
+    name: name for name in "adc dht chip heap set get rtc clk wifi radio join leave scan".split()
 }
 _NAMES["rtc!"] = "rtc_set"
+_NAMES["clk!"] = "clk_set"

@@ -17,6 +17,7 @@ from l4tools.vboard.settings import settings
 
 Value = float | list | Callable[[float], float]
 
+_S_2000 = 946684800
 IDLE, CONNECTING, GOT_IP, NO_AP, WRONG_PASSWORD = 1000, 1001, 1010, 201, 202
 NVS_BYTES = 16 * 1024
 
@@ -57,11 +58,13 @@ class World:
         self.connect_s = settings()["radio"]["connect_ms"] / 1000
         self.start = time.monotonic()
         self.rtc = b""
+        self.clock = "host"  # or "unset": 2000 at power-on, as a chip has it
+        self.clock_ms: int | None = None  # what it is ahead of the host's; None: begins anew
         self.nvs_file = nvs_file
+        self.nvs_bytes = NVS_BYTES
         self._nvs: dict[str, dict[str, list]] = {}
         if nvs_file and nvs_file.exists():
             self._nvs = json.loads(nvs_file.read_text())
-        self.nvs_bytes = NVS_BYTES
         self._pending: dict[str, dict[str, list | None]] = {}
         self._radio = False
         self._joined: tuple[str, str] | None = None
@@ -79,7 +82,7 @@ class World:
                 self.adc.update({int(pin): v for pin, v in value.items()})
             elif name in ("temperature", "humidity", "dht_works", "chip", "heap", "rssi"):
                 setattr(self, name, value)
-            elif name in ("networks", "connect_s"):
+            elif name in ("networks", "connect_s", "clock"):
                 setattr(self, name, value)
             else:
                 raise ToolError("A board's world has no %r. See world.py for what it has." % name)
@@ -87,9 +90,16 @@ class World:
     def get(self, value: Value) -> float:
         return value_at(value, time.monotonic() - self.start)
 
+    def ahead_ms(self) -> int:
+        """What the clock of a board without a date is ahead of the host's."""
+        if self.clock_ms is None:
+            self.clock_ms = _S_2000 * 1000 - time.time_ns() // 1000000
+        return self.clock_ms
+
     # -- resets --------------------------------------------------------------------------------
     def lost_power(self) -> None:
         self.rtc = b""
+        self.clock_ms = None
         self.hard_reset()
 
     def hard_reset(self) -> None:
@@ -163,10 +173,10 @@ class World:
                 table.pop(key, None)
             else:
                 table[key] = entry
+        self._keep_nvs()
+
+    def _keep_nvs(self) -> None:
         if self.nvs_file:
             tmp = self.nvs_file.with_suffix(".tmp")
             tmp.write_text(json.dumps(self._nvs))
             os.replace(tmp, self.nvs_file)
-        self._keep_nvs()
-
-    def _keep_nvs(self) -> None:
