@@ -160,6 +160,8 @@ def _add_queue(s, rng):
     slept = machine.reset_cause() == machine.DEEPSLEEP_RESET
     s.times = ClockRun(machine.RTC(), entropy, slept)
     s.mark()
+    if s.cfg.ntp:
+        s.runner.add(s.poll_clock)
 
 
 def _add_ota(s):

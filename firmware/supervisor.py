@@ -24,6 +24,8 @@ from l4mesh_io import clock, recorder
 from l4mesh_io.unload import made_once, unload
 
 _SAMPLE_MS = 5000
+_NTP_AFTER_MS = 30000
+_NTP_ERROR_S = 5
 _COMPLAIN_MS = 60000
 
 
@@ -40,7 +42,7 @@ class Supervisor:
         self.serial = None
         self._told = ""
         self.dog = None
-        self.times = None
+        self.times = self.sntp = None
         self.safe = False
         self._good = False
         self.judge = None  # of an update on trial
@@ -155,6 +157,21 @@ class Supervisor:
             return clock.set_wall(ms6, bound_s)
         if self.times.told(ms6, bound_s):
             self.mark()
+
+    def poll_clock(self, now):
+        """Ask NTP when nobody in the mesh has told the time for a while."""
+        if self.sntp is None:
+            self.sntp = False
+            return _NTP_AFTER_MS
+        if clock.error_s() < _NTP_ERROR_S or not self.wifi.up:
+            return 30000
+        if not self.sntp:
+            from l4mesh_io.entropy import entropy
+            from l4mesh_io.sntp import Sntp
+
+            self.sntp = Sntp(self.cfg.ntp, self.told, entropy)
+            self.node.notes["ntp"] = self.sntp.why
+        return self.sntp.poll(now)
 
     def mark(self):
         """Queue what gives earlier readings their time; then nobody needs the run any more."""

@@ -8,6 +8,7 @@ store.
     name network            text for people; network id, 8 hex digits ("" until provisioned)
     port group              mesh UDP port; the LAN's multicast group (on the same port)
     upstream mqtt           [[tier, "ip:port"], ..]; "ip:port" of the upstream's MQTT, or ""
+    ntp                     who is asked for the time when the mesh does not know it; "": nobody
     wifi metered            [[name, password], ..] in order of liking; true: traffic costs money
     mode relay              auto or the user's own word; never: answer within the quota only
     cache p2p               slots of the look-up cache; neighbours asked outside the own LAN
@@ -17,6 +18,7 @@ store.
     rise_* fall_* critical_* largest_block_kib judge_s window_s confirm jitter_s demand_*
                             when modes change (modes.py)
     quota_per_s limits      look-ups answered before full relay; other figures for limits.py
+    ota good_s              auto: take signed updates, or never; s of health until one is good
     log_level               0 silent, 1 errors, 2 changes, 3 everything
 """
 

@@ -15,6 +15,7 @@ port i 4104 1024 65535
 group g 239.76.52.1
 upstream u -
 mqtt e -
+ntp s pool.ntp.org 64
 wifi w -
 metered b 0
 mode c auto passive standard active
@@ -45,6 +46,8 @@ demand_requests i 100 1 100000
 demand_hits_pct i 50 0 99
 quota_per_s i 2 0 1000
 limits l -
+ota c auto never
+good_s i 60 5 600
 log_level i 2 0 3"""
 
 # Each of these must be below the next one.
@@ -133,7 +136,7 @@ def _nearest(key, names):
 
     def score(n):
         pairs = sum(n[i : i + 2] in key for i in range(len(n) - 1))
-        within = 9 if key in n or n in key else 0
+        within = 9 if key in n or ("_" + key).find("_" + n) >= 0 else 0
         letters = sum(c in key for c in n)
         return within + 2 * pairs + 2 * letters - len(n) - abs(len(n) - len(key))
 
