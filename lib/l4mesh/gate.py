@@ -46,8 +46,10 @@ from .wire import (
     T_HELLO,
     T_INFO_REQ,
     T_JOIN,
+    T_OFFER,
     T_PING,
     T_QUERY,
+    T_WANT,
     TAG,
     VERSION,
     min_payload,
@@ -201,7 +203,7 @@ class Gate:
         elif self._jump:
             if not (buf[2] & F_COOKIE and self._cookies.good(addr, sid, buf, HEAD)):
                 # Only who asks repeats it with a cookie; a COOKIE for a COOKIE would never end.
-                if self.kind in (T_QUERY, T_PING, T_INFO_REQ, T_JOIN, T_DO):
+                if self.kind in (T_QUERY, T_PING, T_INFO_REQ, T_JOIN, T_DO, T_OFFER, T_WANT):
                     self.dare = slot
                 self._count.inc(C_REPLAY)
                 return -1

@@ -21,15 +21,18 @@ from .wire import (
     T_ACK,
     T_ANSWER,
     T_BYE,
+    T_CHUNK,
     T_COOKIE,
     T_DO,
     T_HELLO,
     T_INFO_REQ,
     T_JOINED,
     T_NACK,
+    T_OFFER,
     T_PING,
     T_PONG,
     T_QUERY,
+    T_WANT,
     clear_len,
     u16,
     u30,
@@ -53,7 +56,7 @@ class Inbox:
             T_HELLO: self._hello, T_BYE: self._bye, T_COOKIE: self._cookie, T_QUERY: self._query,
             T_ANSWER: self._answer, T_PING: self._ping, T_PONG: self._pong, T_JOINED: self._joined,
             T_ACK: self._ack, T_NACK: self._nack, T_INFO_REQ: self._info_req,
-            T_DO: self._order,
+            T_DO: self._order, T_OFFER: self._update, T_WANT: self._update, T_CHUNK: self._update,
         }  # fmt: skip
 
     def receive(self, buf, n: int, addr: bytes, now: int) -> bool:
@@ -132,8 +135,10 @@ class Inbox:
         if self._gate.linked:
             if not node.member.on_cookie(counter, cookie, now):
                 node.reach.on_cookie(slot, counter, cookie, now)
-        elif not node.fetch.on_cookie(counter, cookie, now) and node.far is not None:
-            node.far.on_cookie(counter, cookie, now)
+        elif not node.fetch.on_cookie(counter, cookie, now):
+            if node.far is None or not node.far.on_cookie(counter, cookie, now):
+                if node.update is not None:
+                    node.update(buf, addr, now)
 
     def _query(self, slot, buf, addr, now):
         if self._allowed(slot, buf, addr, now):
@@ -226,3 +231,10 @@ class Inbox:
 
                 self._orders = Orders(self._node)
             self._orders.take(b, g.off, g.end, g.sid, addr, now)
+
+    def _update(self, slot, buf, addr, now):
+        # A CHUNK is the answer to a question of ours, found by its token.
+        update = self._node.update
+        if update is not None and not self._gate.linked:
+            if buf[1] == T_CHUNK or self._allowed(slot, buf, addr, now):
+                update(buf, addr, now)

@@ -95,6 +95,11 @@ def by_ticket(kind, flags, src, dst, counter, payload):
 
 ASK = by_ticket(17, 8, ID, bytes(4), 1, TICKET_ID + PUBLIC + NONCE + bytes(16))
 GIVE = by_ticket(18, 10, L1_ID, ID[:4], 900, b"\x00" + NODE_KEY + b"\x05" + GROUP)
+UPDATE = b"\x4d\x06\x00\x1f\x01new!"
+MANIFEST = b"L4O\x01" + n(7, 4) + n(len(UPDATE), 4) + b"\x01\x18\x06\x01\x03any\x053.1.4"
+MANIFEST += b"\x07app.mpy" + n(len(UPDATE), 3) + sha256(UPDATE).digest()
+MANIFEST += ed25519.sign(OWNER_SEED, b"l4-ota-v1\x00" + sha256(MANIFEST).digest())
+BUNDLE = sha256(MANIFEST).digest()[:16]
 # name: type, linked, sealed, cookie, payload in clear
 FRAMES = {
     "hello": (1, 0, 0, b"", b"\x03\x02\x64\x00" + n(121, 2) + HASH + b"\x00"),
@@ -116,6 +121,10 @@ FRAMES = {
     "info": (16, 0, 0, b"", TOKEN + b"\x01\x00\x01" + b'{"mode": "standard"}'),
     "ticket": (17, 1, 0, b"", TOKEN + ASK),
     "given": (18, 1, 0, b"", TOKEN + GIVE),
+    "offer": (19, 0, 0, COOKIE, TOKEN + BUNDLE + MANIFEST[4:8] + n(len(MANIFEST), 2) + n(9, 4)
+              + bytes(70)),
+    "want": (20, 0, 0, b"", TOKEN + BUNDLE + b"\x01\x00" + n(5, 4) + n(1024, 2) + bytes(292)),
+    "chunk": (21, 0, 0, b"", TOKEN + b"\x01\x00" + n(5, 4) + UPDATE[5:]),
     "do": (22, 1, 1, COOKIE, RESTART),
     "done": (23, 1, 1, b"", ORDER + b"\x02\x00" + n(3, 4)),
 }  # fmt: skip
@@ -139,7 +148,7 @@ def main():
         "owner": OWNER, "network": NETWORK, "master": MASTER, "group": GROUP, "seed": SEED,
         "public": PUBLIC, "id": ID, "peer": PEER, "nodekey": NODE_KEY, "record": RECORD,
         "mqtt": hkdf(NODE_KEY, b"l4-mqtt-v1")[:16], "ticketfile": FILE, "nonce": NONCE,
-        "l1seed": L1_SEED,
+        "l1seed": L1_SEED, "manifest": MANIFEST,
     }  # fmt: skip
     lines = [f"{name} {value.hex()}\n" for name, value in keys.items()]
     (HERE / "keys.hex").write_text("".join(lines))

@@ -1,5 +1,7 @@
 """Boot loops: counted in RTC memory, safe mode after five, mended by health or by power."""
 
+import sys
+
 import safe_mode
 
 PWRON, HARD, WDT, DEEPSLEEP, SOFT = 1, 2, 3, 4, 5
@@ -201,16 +203,25 @@ def test_boot_py_is_tiny_and_lets_nothing_out():
     path = safe_mode.__file__.rsplit("/", 1)[0] + "/boot.py"
     with open(path) as f:
         text = f.read()
-    assert text.count("\n") <= 15
+    assert text.count("\n") <= 18
     said = []
 
     def broken():
         raise MemoryError("no RAM")
 
+    class Mine:
+        def kbd_intr(self, n):
+            pass
+
     begin = safe_mode.begin
     safe_mode.begin = broken
+    mine = "micropython" not in sys.modules and sys.implementation.name == "cpython"
+    if mine:
+        sys.modules["micropython"] = Mine()
     try:
         exec(text, {"print": lambda *a: said.append(a)})
     finally:
         safe_mode.begin = begin
+        if mine:
+            del sys.modules["micropython"]
     assert len(said) == 1 and "no RAM" in said[0][1]

@@ -3,7 +3,7 @@
 from binascii import unhexlify
 
 from kit import Wire
-from l4mesh import ed25519, keys, wire
+from l4mesh import ed25519, keys, ota_manifest, wire
 from l4mesh.cookie import Cookies
 from l4mesh.counters import Counters
 from l4mesh.gate import Gate
@@ -20,7 +20,7 @@ from world import Entropy
 HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
 NAMES = ("", "hello", "bye", "cookie", "query", "answer", "ping", "pong", "join", "joined",
          "batch", "ack", "keyreq", "key", "nack", "info_req", "info",
-         "ticket", "given", "", "", "", "do", "done")  # fmt: skip
+         "ticket", "given", "offer", "want", "chunk", "do", "done")  # fmt: skip
 KINDS = [k for k, name in enumerate(NAMES) if name]
 ADDR = bytes((10, 77, 1, 9, 16, 8))
 
@@ -148,3 +148,20 @@ def test_what_is_in_them():
     assert p[25] == 1 and len(p) == 26 + 8
     p = load("key")["payload"]
     assert p[5:21] == K["id"] and p[21:53] == K["nodekey"] and wire.u16(p, 53) == 60
+
+
+def test_an_update():
+    m = K["manifest"]
+    assert ota_manifest.well_formed(m) and ota_manifest.counter(m) == 7
+    assert (ota_manifest.text(m, 0), ota_manifest.text(m, 1)) == ("any", "3.1.4")
+    assert ed25519.verify(K["owner"], ota_manifest.signed_text(m), m[-64:])
+    ((path, size, o),) = ota_manifest.files(m)
+    assert (path, size) == ("app.mpy", 9)
+    p = load("offer")["payload"]
+    assert p[4:20] == ota_manifest.bundle_id(m) and wire.u30(p, 20) == 7
+    assert wire.u16(p, 24) == len(m) and wire.u30(p, 26) == 9 and len(p) == 100
+    w = load("want")["payload"]
+    assert w[4:20] == p[4:20] and wire.u30(w, 22) == 5 and wire.u16(w, 26) == 1024
+    c = load("chunk")["payload"]
+    assert c[:4] == w[:4] and wire.u30(c, 6) == 5 and c[10:] == b"new!"
+    assert len(m[o : o + 32]) == 32

@@ -7,7 +7,7 @@ SHORTEST = {
     wire.T_PING: 17, wire.T_PONG: 13, wire.T_JOIN: 158, wire.T_JOINED: 23, wire.T_BATCH: 30,
     wire.T_ACK: 26, wire.T_KEYREQ: 12, wire.T_KEY: 55, wire.T_NACK: 6, wire.T_INFO_REQ: 12,
     wire.T_INFO: 7, wire.T_TICKET: 120, wire.T_GIVEN: 114,
-    wire.T_DO: 14, wire.T_DONE: 14,
+    wire.T_DO: 14, wire.T_DONE: 14, wire.T_OFFER: 100, wire.T_WANT: 28, wire.T_CHUNK: 11,
 }  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def test_numbers_of_sixteen_bits():
 
 
 def test_shortest_payloads_are_those_of_the_protocol():
-    assert len(SHORTEST) == 20
+    assert len(SHORTEST) == 23
     for kind, n in SHORTEST.items():
         assert min_payload(kind) == n, kind
     for kind in (-1, 0, 24, 255):
@@ -42,7 +42,8 @@ def test_shortest_payloads_are_those_of_the_protocol():
 
 
 def test_a_cookie_is_never_longer_than_what_asks_for_one():
-    for kind in (wire.T_QUERY, wire.T_PING, wire.T_INFO_REQ, wire.T_JOIN, wire.T_DO):
+    asks = (wire.T_QUERY, wire.T_PING, wire.T_INFO_REQ, wire.T_JOIN, wire.T_DO)
+    for kind in asks + (wire.T_OFFER, wire.T_WANT):
         assert min_payload(kind) >= min_payload(wire.T_COOKIE)
 
 
