@@ -5,10 +5,12 @@ import contextlib
 import json
 import secrets
 import time
+from pathlib import Path
 
 import pytest
 from l4mesh import keys, ticket
 from l4mesh.endpoint import parse_endpoint
+from l4mesh.mac import Mac
 from l4mesh.orders import DO_REVOKE
 from l4mesh.wire import F_TICKET, T_GIVEN, T_TICKET, VERSION
 from l4tools import cli, fastsig, tickets
@@ -104,6 +106,24 @@ def test_the_hour_is_bound_to_the_secret():
     raw = bytearray(tickets.issue(net)[0])
     longer = (int.from_bytes(raw[8:11], "big") + 1000).to_bytes(3, "big") + bytes(raw[11:16])
     assert tickets.of_id(net, longer)[16:48] != raw[16:48]
+
+
+def test_the_golden_frames_are_what_l1_makes_of_them():
+    golden = {}
+    for name in ("keys", "ticket", "given"):
+        text = (Path(__file__).parent.parent / "golden" / (name + ".hex")).read_text()
+        pairs = (line.partition(" ") for line in text.splitlines())
+        golden[name] = {k: bytes.fromhex(v) for k, _, v in pairs}
+    k, ask = golden["keys"], golden["ticket"]["payload"][4:]
+    ticket_id, public, nonce = ask[28:36], ask[36:68], ask[68:84]
+    assert (public, nonce) == (k["public"], k["nonce"])
+    secret = tickets.secret_of(k["master"], ticket_id)
+    assert secret == k["ticketfile"][16:48]
+    shared = fastsig.shared(k["l1seed"], public)
+    for frame in (ask, golden["given"]["payload"][4:]):
+        mac = Mac(keys.mac_key(ticket.frame_key(secret, shared, nonce)))
+        assert mac.good(memoryview(frame)[:-16], frame, len(frame) - 16)
+    assert tickets.expires_s(ticket_id) == 1798761600  # 2027-01-01
 
 
 def test_bad_orders_are_told():

@@ -1,8 +1,7 @@
 """The firmware's half of trading a ticket: WiFi first, words for people, keys in a safe order."""
 
 import redeem
-from l4mesh import ticket
-from test_ticket import FILE, KEYS, L3, Me, answer
+from test_ticket import EXPIRED, FILE, KEYS, L3, LATER, REVOKED, USED, Me, answer
 
 NONCE = b"n" * 16
 
@@ -100,7 +99,7 @@ def test_the_keys_come_with_the_group_key_last():
 
 def test_each_refusal_is_told_once_with_the_next_step():
     for status, word in (
-        (ticket.USED, "another board"), (ticket.EXPIRED, "expired"), (ticket.REVOKED, "revoked"),
+        (USED, "another board"), (EXPIRED, "expired"), (REVOKED, "revoked"),
     ):  # fmt: skip
         b = Bench()
         link = b.asked()
@@ -114,7 +113,7 @@ def test_each_refusal_is_told_once_with_the_next_step():
 def test_a_busy_upstream_is_told_and_asked_again():
     b = Bench()
     link = b.asked()
-    link.came.append(answer(ticket.LATER, b"", NONCE))
+    link.came.append(answer(LATER, b"", NONCE))
     b.trade.poll(10)
     assert "cannot store" in b.said[1] and "l4 provision" not in b.said[1]
     b.trade.poll(4000)

@@ -12,6 +12,9 @@ from l4mesh.ticks import MASK, add
 HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
 L3, L1 = bytes((10, 77, 0, 3, 16, 8)), bytes((10, 77, 0, 1, 16, 8))
 CAP = 300000
+# As docs/protocol.md 6 has them.
+GIVEN, USED, EXPIRED, LATER, REVOKED = range(5)
+ASK_LEN, ANSWER_LEN, SIZE = 116, 110, 116
 
 
 def load(name):
@@ -74,8 +77,11 @@ def asking(now=0, **more):
     return x, link
 
 
-def answer(status, body=b"", nonce=NONCE, net=K["network"], dst=None, kind=18, flags=10):
-    key = hkdf(SECRET + SHARED, b"l4-ticket-key-v1" + nonce)
+def answer(
+    status, body=b"", nonce=NONCE, net=K["network"], dst=None, kind=18, flags=10, secret=SECRET,
+    shared=SHARED,
+):  # fmt: skip
+    key = hkdf(secret + shared, b"l4-ticket-key-v1" + nonce)
     b = bytearray((0xC4, kind, flags, 0)) + net + L1 + b"\0\0" + (dst or K["id"][:4])
     b += b4(3) + b4(900) + bytes((status,)) + body + bytes(65 - len(body))
     seal(hkdf(key, b"l4-seal-v1"), b, 0, 28, len(b))
@@ -90,19 +96,19 @@ def test_the_golden_file():
     found = ticket.parse(FILE)
     assert found == (FILE[4:8], FILE[8:16], SECRET, K["owner"], FILE[80:112])
     assert found[0] == K["network"]
-    assert ticket.pack(*found) == FILE and len(FILE) == ticket.SIZE == 116
+    assert ticket.pack(*found) == FILE and len(FILE) == SIZE == 116
 
 
 def test_the_golden_exchange():
     x, link = asking(shared=agree.Shared)
-    assert link.sent == [(ASK, L3)] and len(ASK) == ticket.ASK_LEN
-    assert x.receive(GIVE, len(GIVE), 0) and x.status == ticket.GIVEN
+    assert link.sent == [(ASK, L3)] and len(ASK) == ASK_LEN
+    assert x.receive(GIVE, len(GIVE), 0) and x.status == GIVEN
     assert x.node_key == K["nodekey"] and x.group == b"\x05" + K["group"]
     assert x.network == K["network"] and x.owner == K["owner"]
 
 
 def test_an_answer_is_never_longer_than_what_asked():
-    assert len(GIVE) == ticket.ANSWER_LEN <= ticket.ASK_LEN == len(ASK)
+    assert len(GIVE) == ANSWER_LEN <= ASK_LEN == len(ASK)
     assert 4 + len(GIVE) == wire.min_payload(wire.T_GIVEN)
     assert 4 + len(ASK) == wire.min_payload(wire.T_TICKET)
 
@@ -174,6 +180,17 @@ def test_another_network_node_nonce_or_kind_is_no_answer():
     assert x.status == -1 and x.node_key is None
 
 
+def test_who_has_the_image_only_cannot_answer():
+    x, _ = asking()
+    for bad in (
+        answer(0, KEYS[0] + KEYS[1], shared=bytes(32)),
+        answer(0, KEYS[0] + KEYS[1], shared=b""),
+        answer(0, KEYS[0] + KEYS[1], secret=bytes(32)),
+    ):
+        assert not x.receive(bad, len(bad), 0)
+    assert x.status == -1
+
+
 def test_an_answer_to_the_boot_before_is_none():
     before = answer(0, KEYS[0] + KEYS[1], nonce=bytes(16))
     x, _ = asking(nonce=bytes(16))
@@ -234,14 +251,14 @@ def test_one_tier_is_enough():
 def test_later_means_later():
     x, link = asking()
     later = answer(3)
-    assert x.receive(later, len(later), 100) and x.status == ticket.LATER
+    assert x.receive(later, len(later), 100) and x.status == LATER
     assert 1500 <= x.poll(100) <= 2500
     assert [a for _, a in run(x, link, 100, 4000)][:1] == [L3]
-    assert x.receive(GOOD, len(GOOD), 5000) and x.status == ticket.GIVEN
+    assert x.receive(GOOD, len(GOOD), 5000) and x.status == GIVEN
 
 
 def test_a_refusal_is_told_and_asked_again_slowly():
-    for status in (ticket.USED, ticket.EXPIRED, ticket.REVOKED):
+    for status in (USED, EXPIRED, REVOKED):
         x, link = asking()
         no = answer(status, K["id"])
         assert x.receive(no, len(no), 100)
@@ -250,4 +267,4 @@ def test_a_refusal_is_told_and_asked_again_slowly():
         n = len(link.sent)
         x.poll(100 + CAP)
         assert len(link.sent) == n + 1
-        assert x.receive(GOOD, len(GOOD), CAP + 200) and x.status == ticket.GIVEN
+        assert x.receive(GOOD, len(GOOD), CAP + 200) and x.status == GIVEN
