@@ -108,10 +108,12 @@ def build_image(
     shrink: bool = True,
     opt: int = OPT,
     block_count: int = BLOCK_COUNT,
+    kept: dict[str, bytes] | None = None,
 ) -> bytes:
     """A littlefs image with `files` (default: the project) and `config` as config.json.
 
     Written to `out` when given; returned in any case. `shrink` False: the code as it is written.
+    `kept`: files of an old board, written last and as they are.
     """
     from littlefs import LittleFS, LittleFSError
 
@@ -125,7 +127,7 @@ def build_image(
         contents["config.json"] = json.dumps(config).encode()
     fs = LittleFS(block_size=BLOCK_SIZE, block_count=block_count)
     try:
-        for path, data in sorted(contents.items()):
+        for path, data in [*sorted(contents.items()), *sorted((kept or {}).items())]:
             parent = path.rpartition("/")[0]
             if parent:
                 fs.makedirs(parent, exist_ok=True)
