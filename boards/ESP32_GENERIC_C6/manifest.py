@@ -1,3 +1,3 @@
-# Frozen firmware: what MicroPython freezes for this port, then ours, made small by `make firmware`.
+# Frozen firmware: what MicroPython freezes for this port, then ours, made small (`make firmware`).
 include("$(PORT_DIR)/boards/manifest.py")
 freeze("../../build/frozen/ESP32_GENERIC_C6", opt=3)

@@ -115,7 +115,7 @@ def start():
     sys.path[:] = ["", ".frozen", "/lib"]
     if rom:
         vfs.mount(rom, "/rom")
-        sys.path += ["/rom", "/rom/lib"]
+        sys.path[2:2] = ["/rom", "/rom/lib"]  # MicroPython's order: /lib comes last
     del sys.modules["_boot"]
     frozen = "/rom/" if rom else ""
     if _run(frozen + "boot.py") and not os.getenv("L4_RAW"):

@@ -3,6 +3,7 @@
     write_sources(board) -> Path    build/frozen/BOARD: optimised sources for its manifest.py
     build_romfs(out) -> bytes       image of the partition `romfs`: compiled modules in / and /lib
     held_by(firmware) -> str        "frozen", "romfs" or "stock": what a firmware has of ours
+    beside(files, held) -> files    those that belong on the file system with such a firmware
 
 Neither holds settings or keys: they stay on the file system, as does the user's app.py. The one in
 here is the default; a file /app.py comes before it in sys.path.
@@ -23,8 +24,8 @@ from l4tools.image import OPT, Files, compile_mpy, project_files
 from l4tools.paths import build_dir
 from l4tools.shrunk import small
 
-ROMFS_SIZE = 0x20000  # MicroPython's partitions-4MiB-romfs.csv
-ROMFS_START = 0x1E0000
+ROMFS_START = 0x1D0000  # boards/partitions-romfs.csv
+ROMFS_SIZE = 0x30000
 # MicroPython starts these two by name, from files or frozen code: they stay source.
 _STARTED = ("boot.py", "main.py")
 
@@ -73,6 +74,14 @@ def build_romfs(
     if out is not None:
         out.write_bytes(image)
     return image
+
+
+def beside(files: dict[str, bytes], held: str) -> dict[str, bytes]:
+    """Which of an image's files go on the file system beside a firmware that holds `held`.
+
+    Modules in / come before frozen ones: left there, they would be mixed with the firmware's.
+    """
+    return files if held == "stock" else {p: d for p, d in files.items() if p == "app.py"}
 
 
 def held_by(firmware: bytes) -> str:

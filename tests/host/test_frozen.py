@@ -92,11 +92,22 @@ def test_the_romfs_variant_freezes_what_starts_and_nothing_else():
         "main.py": FIRMWARE / "main.py",
     }
     cmake = (BOARDS / "romfs.cmake").read_text()
-    for part in ("../sdkconfig.romfs", "MICROPY_VFS_ROM=1", "../manifest_romfs.py"):
+    for part in ("../partitions-romfs.csv", "MICROPY_VFS_ROM=1", "../manifest_romfs.py"):
         assert part in cmake
-    assert '"partitions-4MiB-romfs.csv"' in (BOARDS / "sdkconfig.romfs").read_text()
-    # The table's partition lies below the place where the file system begins on stock firmware.
-    assert frozen.ROMFS_START + frozen.ROMFS_SIZE == load("ESP32_GENERIC").layouts[4 << 20]
+    rows = [
+        [field.strip() for field in line.split(",")]
+        for line in (BOARDS / "partitions-romfs.csv").read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    places = {row[0]: (int(row[3], 16), int(row[4], 16)) for row in rows}
+    assert list(places) == ["nvs", "phy_init", "factory", "romfs"]
+    ends = [start + size for start, size in places.values()]
+    assert [start for start, _ in places.values()][1:] == ends[:-1]  # no gap, no overlap
+    assert places["romfs"] == (frozen.ROMFS_START, frozen.ROMFS_SIZE)
+    # The label is how MicroPython finds it; data, any subtype.
+    assert rows[3][1] == "data" and places["factory"][0] % 0x10000 == 0
+    # Stock firmware and this one agree where files are: settings survive the change.
+    assert {ends[-1]} == {load(n).layouts[size << 20] for n in CHIPS for size in (4, 8, 16)}
 
 
 @pytest.fixture(scope="module")
@@ -162,9 +173,7 @@ print(gc.mem_alloc() - a)
 def test_an_image_too_large_for_its_partition_is_refused():
     files = dict(project_files())
     files["big.bin"] = bytes(frozen.ROMFS_SIZE)
-    with pytest.raises(
-        ToolError, match="has 2\\d+ bytes, its partition 131072. Leave modules out"
-    ):
+    with pytest.raises(ToolError, match="its partition 196608. Leave modules out"):
         frozen.build_romfs(None, files)
 
 
@@ -185,6 +194,13 @@ def test_what_a_firmware_holds_is_seen_in_its_list_of_frozen_files():
     assert frozen.held_by(stock + b"/rom/lib") == "stock"
     assert frozen.held_by(stock + b"/rom/lib..\0boot.py\0main.py\0") == "romfs"
     assert frozen.held_by(stock + b"\0boot.py\0main.py\0supervisor.py\0") == "frozen"
+
+
+def test_modules_stay_off_the_file_system_beside_a_firmware_that_has_them():
+    files = read_image(build_image(umqtt=False))
+    assert frozen.beside(files, "stock") == files
+    for held in ("frozen", "romfs"):
+        assert frozen.beside(files, held) == {"app.py": files["app.py"]}
 
 
 APP = """

@@ -230,7 +230,7 @@ os.chdir("/")
 sys.path[:] = ["", ".frozen", "/lib"]
 if rom:
     vfs.mount(vfs.VfsRom(rom), "/rom")
-    sys.path += ["/rom", "/rom/lib"]
+    sys.path[2:2] = ["/rom", "/rom/lib"]
 gc.collect()
 cost = gc.mem_alloc()  # all of it but the interpreter's own 1.6 kB is ours
 execfile("boot.py")  # noqa: F821
