@@ -25,7 +25,13 @@ print(repr(_l4()))
 del _l4
 """
 
-PATIENCE = "import machine\nmachine.WDT(timeout=600000)\n"
+PATIENCE = """\
+try:
+ import machine
+ machine.WDT(timeout=600000)
+except Exception:
+ pass
+"""
 
 _HASH = """\
 import os, hashlib, binascii

@@ -55,6 +55,7 @@ class Repl:
         self.platform = ""
         self._dog = False
         self._fed = 0.0
+        self._rest = b""  # of the console: a line without its end
         self._transport = Transport(self.port)
 
     def __enter__(self) -> "Repl":
@@ -77,6 +78,7 @@ class Repl:
     # -- in and out -----------------------------------------------------------------------------
     def enter(self, soft_reset: bool = False) -> "Repl":
         """The raw REPL, whatever runs now. `soft_reset`: with an empty heap; main.py not run."""
+        self._rest = b""
         self._interrupt(time.monotonic() + self.timeout)
         found = ast.literal_eval(self._run(onboard.START, 5, None).strip())
         self._dog = self._dog or found[0]
@@ -93,6 +95,8 @@ class Repl:
             )
         if soft_reset and not self._transport.enter_quietly(True, self.timeout):
             raise ToolError(symptoms.of_silence(self.seen))
+        if soft_reset and self._dog:
+            self._run(onboard.PATIENCE, 5, None)  # boot.py may have made it strict again
         return self
 
     def _interrupt(self, end: float) -> None:
@@ -178,6 +182,10 @@ class Repl:
     def eval(self, expression: str, timeout: float = 30):
         """The value of an expression, if it is a literal."""
         return ast.literal_eval(self.exec("print(repr(%s))" % expression, timeout).strip())
+
+    def eval_script(self, code: str, timeout: float = 30):
+        """The literal that a script prints."""
+        return ast.literal_eval(self.exec(code, timeout).strip())
 
     # -- files ----------------------------------------------------------------------------------
     def tree(
@@ -276,22 +284,22 @@ class Repl:
         self._transport.serial.write(data)
 
     def lines(self, timeout: float | None = None) -> Iterator[str]:
-        """Console lines for `timeout` seconds (None: for ever), also across restarts."""
+        """Console lines for `timeout` seconds (None: for ever), also across restarts.
+
+        A line that is not whole yet comes with the next call.
+        """
         self.leave()
         end = None if timeout is None else time.monotonic() + timeout
-        rest = b""
         while end is None or time.monotonic() < end:
             try:
                 self._transport.serial.fill(0.2)
-                rest += self._transport.serial.take()
+                self._rest += self._transport.serial.take()
             except Gone:
                 self._reopen()
                 continue
-            *whole, rest = rest.split(b"\n")
-            for line in whole:
+            while b"\n" in self._rest:
+                line, _, self._rest = self._rest.partition(b"\n")
                 yield line.rstrip(b"\r").decode("utf-8", "replace")
-        if rest.strip():
-            yield rest.decode("utf-8", "replace").rstrip("\r")
 
     def _reopen(self, wait: float = 10) -> None:
         """A board with USB of its own leaves the bus when it restarts, and comes back."""
