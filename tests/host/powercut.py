@@ -15,68 +15,18 @@ import vfs
 
 _here = sys.argv[0].rsplit("/", 1)[0] if "/" in sys.argv[0] else "."
 sys.path.insert(0, _here + "/../../lib")
+sys.path.insert(0, _here)
 
+from cutflash import Flash  # noqa: E402
 from l4mesh.counters import Counters  # noqa: E402
 from l4mesh.prng import XorShift  # noqa: E402
 from l4mesh.queue import Queue, encode_reading  # noqa: E402
 from l4mesh_io.store_fs import FileSegments, FileStore  # noqa: E402
 
-BLOCK = 4096
-BLOCKS = 40
 MOUNT = "/cut"
 CAP = 2
 _one = bytearray(128)
 _buf = bytearray(1200)
-
-
-class Flash:
-    """NOR flash in RAM: erase sets a block to FF, a write only follows an erase. Counts both."""
-
-    def __init__(self):
-        self.data = bytearray(b"\xff" * (BLOCK * BLOCKS))
-        self.view = memoryview(self.data)
-        self.ops = 0
-        self.log = None  # list of (address, bytes) or (address, None) = erase
-        self.cut = -1  # operations from this one on fail
-        self.half = False  # the operation at the cut is half done
-
-    def readblocks(self, block, buf, off=0):
-        if 0 <= self.cut <= self.ops:
-            return -5
-        at = block * BLOCK + off
-        buf[:] = self.view[at : at + len(buf)]
-
-    def writeblocks(self, block, buf, off=0):
-        return self.change(block * BLOCK + off, buf)
-
-    def ioctl(self, op, arg):
-        if op == 4:
-            return BLOCKS
-        if op == 5:
-            return BLOCK
-        if op == 6:
-            return self.change(arg * BLOCK, None)
-        return 0
-
-    def change(self, at, buf):
-        if 0 <= self.cut <= self.ops:
-            if self.half:
-                self.half = False
-                self.apply(at, buf, True)
-            return -5  # an OSError; raising one would need memory, and a collection calls this too
-        self.ops += 1
-        if self.log is not None:
-            self.log.append((at, None if buf is None else bytes(buf)))
-        self.apply(at, buf, False)
-        return 0
-
-    def apply(self, at, buf, half):
-        data = ERASED if buf is None else buf
-        n = len(data) // 2 if half else len(data)
-        self.view[at : at + n] = memoryview(data)[:n]
-
-
-ERASED = b"\xff" * BLOCK
 
 
 def entropy(n):
