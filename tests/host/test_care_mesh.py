@@ -1,5 +1,6 @@
 """`l4 log`, `monitor`, `identify`, `remove-node` over the network, on a running virtual mesh."""
 
+import asyncio
 import contextlib
 import io
 import json
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from l4tools import cli
-from l4tools.mesh import client, place
+from l4tools.care import checks_node, remove
+from l4tools.mesh import client, place, way
+from l4tools.mesh.way import Target
 
 HEAP = "409600"
 PHRASE = "four quite common words"
@@ -89,6 +92,75 @@ def test_port_and_node_at_once_is_a_mistake():
     assert l4("log", "lan1-1", "--port", "/dev/null")[0] == 2
 
 
+def test_doctor_over_the_network(mesh):
+    said = doc("doctor", "lan1-1")
+    assert said["well"], said
+    by = {f["check"]: f for f in said["findings"]}
+    assert {"node", "joined", "its upstream", "multicast", "crashes"} <= set(by)
+    assert {"upstream L1", "upstream L2", "upstream L3"} <= set(by)
+    assert "1 neighbours hear each other" in by["multicast"]["cause"]
+    l4("mesh", "cut", "l2")
+    try:
+        said = doc("doctor", "lan1-1", code=1)
+    finally:
+        l4("mesh", "heal")
+    by = {f["check"]: f for f in said["findings"]}
+    assert by["upstream L2"]["verdict"] == "bad" and "l4 upstream" in by["upstream L2"]["fix"]
+    assert by["upstream L3"]["verdict"] == "ok" and not said["well"]
+
+
+def test_doctor_of_a_node_that_is_off(mesh):
+    l4("mesh", "power", "lan1-2", "off")
+    try:
+        said = doc("doctor", "lan1-2", code=1)
+    finally:
+        l4("mesh", "power", "lan1-2", "on")
+        client.wait_joined(place.Place("test"), PATIENCE_S, lambda text: None)
+    assert said["findings"][0]["check"] == "node" and "power" in said["findings"][0]["fix"]
+
+
+class Told:
+    """A host whose nodes say what the test wants: {short id: {topic: answer}}."""
+
+    def __init__(self, words):
+        self.words = words
+
+    async def info(self, node_id, topic, timeout_s=5.0, addr=None):
+        return self.words[node_id.hex()[:16]][topic]
+
+
+def test_multicast_that_gets_lost():
+    me, other = "a1" * 8, "b2" * 8
+    target = Target(bytes.fromhex(me) + bytes(8), "me", b"\x0a\x00\x00\x01\x10\x08")
+    row = [other, "10.0.0.2:4104", "lan"]
+    words = {
+        me: {"neighbours": [row], "counters": {"hello_tx": 9, "hello_rx": 9}},
+        other: {"neighbours": []},
+    }
+    found = asyncio.run(checks_node.multicast(Told(words), target))
+    assert found.verdict == "warn" and "1 of 1 neighbours do not hear" in found.cause
+    assert "IGMP snooping" in found.fix
+    words[other]["neighbours"] = [[me, "10.0.0.1:4104", "lan"]]
+    assert asyncio.run(checks_node.multicast(Told(words), target)).verdict == "ok"
+    words[me] = {"neighbours": [], "counters": {"hello_tx": 9}}
+    found = asyncio.run(checks_node.multicast(Told(words), target))
+    assert found.verdict == "warn" and "never heard one" in found.cause
+
+
+def test_what_a_node_says_of_itself():
+    well = {"joined": True, "tier": 3, "upstream": [[3, True, 5]], "boot": "Normal start."}
+    assert all(f.verdict == "ok" for f in checks_node.by_status(well))
+    ill = {"joined": False, "tier": 0, "upstream": [[3, False, 0]], "dropped": 4,
+           "mqtt": "Connecting to MQTT at 10.0.0.9:1883.",
+           "boot": "Safe mode after 5 bad boots: mend app.py."}  # fmt: skip
+    found = {f.check: f for f in checks_node.by_status(ill)}
+    assert {c: f.verdict for c, f in found.items()} == {
+        "joined": "bad", "its upstream": "bad", "start": "bad", "broker": "warn",
+        "readings": "warn",
+    }  # fmt: skip
+    assert all(f.fix for f in found.values())
+
+
 def test_removal_has_to_be_confirmed_and_names_what_is_lost(mesh):
     code, _, err = l4("remove-node", "lan1-2", "--json")
     assert code == 1 and "Pass --yes" in err and "lan1-2" in err
@@ -125,7 +197,9 @@ def mqtt_port():
     raise AssertionError("no MQTT listener")
 
 
-def test_without_l1_it_is_said_that_nothing_keeps_it_out(mesh):
+def test_without_l1_it_is_said_that_nothing_keeps_it_out(mesh, monkeypatch):
+    monkeypatch.setattr(remove, "_TIER_S", 0.3)
+    monkeypatch.setattr(way, "_JOIN_S", 0.5)
     l4("mesh", "cut", "l1")
     try:
         code, out, err = l4("remove-node", mesh["lan1-1"]["node"], "--undo", "--json")

@@ -73,7 +73,7 @@ async def tiers(orders, network, upstream, node_id, back=False, readings=False) 
 
 
 def topics(node_id: bytes, found: list[str]) -> list[str]:
-    """The retained topics that are the node's: its own, and those of Home Assistant's discovery."""
+    """The retained topics of the node: its own, and those of Home Assistant's discovery."""
     own = re.compile(r"l4/%s/" % node_id.hex())
     device = re.compile(r"[^/]+/[^/]+/(.+/)?l4_%s[^/]*/(.+/)?config$" % node_id.hex()[:16])
     return [t for t in found if own.match(t) or device.match(t)]

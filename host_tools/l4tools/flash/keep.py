@@ -68,6 +68,11 @@ def _our_modules() -> set[str]:
     return {stem + ext for stem in stems for ext in (".py", ".mpy")}
 
 
+def is_ours(path: str) -> bool:
+    """Is this one of the firmware's own files (path without the first /)?"""
+    return path.startswith(_OURS) or path in _our_modules()
+
+
 def backlog(files: dict[str, bytes]) -> int:
     """Readings in queue/ that nobody acknowledged, by the node's own code."""
     from l4mesh.counters import Counters
