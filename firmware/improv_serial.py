@@ -149,6 +149,15 @@ class Session:
             self._improv.bad()
         return r != codec.NOT_OURS
 
+    def mend(self, rest, now):
+        """A packet that came while the application ran: without its bytes 3 (serial.py)."""
+        found = codec.mend(rest)
+        self._last = now
+        if found:
+            self._improv.command(found[0], found[1], now)
+        else:
+            self._improv.bad()
+
     def poll(self, now):
         ms = self._improv.poll(now)
         if self._improv.state != JOINING and ticks.diff(now, self._last) > _QUIET_MS:

@@ -46,7 +46,7 @@ def keep(found, store, how=""):
 
 
 def show(store=None):
-    """Print `L4 UNPROVISIONED public key`, or `L4 NODE id NETWORK id`; for who connects later."""
+    """Print `L4 UNPROVISIONED key` or `L4 NODE id NETWORK id KEY key`; for who connects later."""
     import machine
     import network
     from l4mesh import ed25519
@@ -57,7 +57,8 @@ def show(store=None):
     network.WLAN(network.STA_IF).active(True)  # chance is true chance with a radio on
     store = store or open_store()
     ident = Identity.load(store, lambda: make_seed(machine.unique_id()), ed25519.public_key)
+    key = id_text(ident.public)
     if ident.missing:
-        print("L4 UNPROVISIONED " + id_text(ident.public))
+        print("L4 UNPROVISIONED " + key)
     else:
-        print("L4 NODE %s NETWORK %s" % (id_text(ident.id), id_text(ident.network)))
+        print("L4 NODE %s NETWORK %s KEY %s" % (id_text(ident.id), id_text(ident.network), key))

@@ -74,6 +74,57 @@ def credentials(data):
         return None
 
 
+def _fill(rest, lost):
+    """(command, data, sum, bytes used) if the bytes 3 that the bits of `lost` name are missing."""
+    at = 0
+    got = []
+    for i in range(3):  # length, command, length of the data
+        if lost >> i & 1:
+            got.append(3)
+        else:
+            got.append(rest[at])
+            at += 1
+    n, command, m = got
+    if n != m + 2:
+        return None
+    data = bytes(rest[at : at + m])
+    if command == W_WIFI:
+        data = b""
+        for i in (3, 4):  # length of the name, of the password
+            k = 3
+            if not lost >> i & 1:
+                k = rest[at]
+                at += 1
+            data += bytes((k,)) + bytes(rest[at : at + k])
+            at += k
+    else:
+        at += m
+    if len(data) != m:
+        return None
+    return command, data, packet(T_COMMAND, bytes((command, m)) + data)[-1], at
+
+
+def mend(rest):
+    """(command, data) of a packet that lost every byte 3, its type among them; None: it is none.
+
+    `rest` is what is left of it after the head. In a command a 3 can only be a length, the command
+    or the sum, which leaves 64 ways to fill the gaps.
+    """
+    for lost in range(64):
+        try:
+            found = _fill(rest, lost & 31)
+            if found:
+                command, data, total, at = found
+                if not lost >> 5:
+                    at += 1
+                    total -= rest[at - 1] - 3
+                if total == 3 and rest[at : at + 1] in (b"", b"\n"):
+                    return command, data
+        except (IndexError, ValueError):
+            continue  # too short for that
+    return None
+
+
 class Packets:
     """Finds packets in what comes over a serial line. `begun`: bytes of the head already seen."""
 

@@ -9,13 +9,14 @@ part of a packet, or else KeyboardInterrupt. What comes after it stays unread, f
     call(f, *args)   run the application's code, which may never return: Ctrl-C is immediate there
     close()          as it was
 
-The port takes byte 3 out of the stream while call() is under way. When the rest reads like the
-head of a packet it was none of Ctrl-C: `f` is called again, and poll() puts the byte back.
-(Boards with USB by TinyUSB may throw the head away, too: a packet that comes in the milliseconds
-that an application takes ends the node there.)
+The port takes every byte 3 out of the stream while call() is under way. When the head of a packet
+waits to be read it was no Ctrl-C: the rest is read, `f` is called again, and at the next poll() the
+session mends the packet. (Boards with USB by TinyUSB may throw the head away, too: a packet that
+comes in the milliseconds that an application takes ends the node there.)
 
 `begin(now) -> session` is called when IMPROV has come: session.push(byte, now) -> is it part of
-a packet?, session.poll(now) -> ms, or -1 when it is over. `on_enter()`: a person pressed Enter.
+a packet?, session.mend(rest, now): what came after the head, without any byte 3;
+session.poll(now) -> ms, or -1 when it is over. `on_enter()`: a person pressed Enter.
 """
 
 import sys
@@ -26,11 +27,13 @@ _HEAD = b"IMPROV\x01"
 _LOOK_MS = const(100)
 _MOST = const(400)  # bytes a look: more than a packet, and the node gets its turn
 _CTRL_C = const(3)
+_QUIET_MS = const(30)  # a packet has come to its end
 
 
 def _console():
-    """(read, ready, kbd_intr) of this port."""
+    """(read, ready, kbd_intr, sleep_ms) of this port."""
     import select
+    import time
 
     from micropython import kbd_intr
 
@@ -43,16 +46,16 @@ def _console():
             return True
         return False
 
-    return sys.stdin.buffer.read, ready, kbd_intr
+    return sys.stdin.buffer.read, ready, kbd_intr, time.sleep_ms
 
 
 class Serial:
     def __init__(self, begin, console=_console):
-        self._read, self._ready, self._kbd = console()
+        self._read, self._ready, self._kbd, self._sleep = console()
         self._begin = begin
         self._session = None
         self._n = 0  # bytes of _HEAD that have come, before there is a session
-        self._back = False
+        self._rest = None  # of a packet without its bytes 3
         self.on_enter = None
         self._kbd(-1)
 
@@ -60,11 +63,11 @@ class Serial:
         self._kbd(_CTRL_C)
 
     def poll(self, now):
-        if self._back:
-            self._back = False
-            for b in _HEAD:
-                self._take(b, now)
-            self._take(_CTRL_C, now)
+        if self._rest is not None:
+            if self._session is None:
+                self._session = self._begin(now)
+            self._session.mend(self._rest, now)
+            self._rest = None
         for _ in range(_MOST):
             if not self._ready():
                 break
@@ -88,9 +91,19 @@ class Serial:
                 self._kbd(-1)
                 if not self._was_packet():
                     raise
-                self._back = True
+                self._rest = self._till_quiet()
             finally:
                 self._kbd(-1)
+
+    def _till_quiet(self):
+        got = b""
+        while len(got) < _MOST:
+            if not self._ready():
+                self._sleep(_QUIET_MS)
+                if not self._ready():
+                    break
+            got += self._read(1)
+        return got
 
     def _was_packet(self):
         """Was Ctrl-C the type of a packet? Its head waits to be read then."""

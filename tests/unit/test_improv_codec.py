@@ -18,6 +18,7 @@ from l4mesh.improv_codec import (
     Packets,
     Written,
     credentials,
+    mend,
     packet,
     result,
     summed,
@@ -154,3 +155,37 @@ def test_credentials():
         b"\xff" + bytes(30),
     ):  # fmt: skip
         assert credentials(bad) is None, bad
+
+
+def test_packets_that_lost_every_byte_3():
+    wifi = (
+        b"\x04home\x08password", b"\x03abc\x08password", b"\x03abc\x00", b"\x01a\x00",
+        b"\x0cMyWirelessAP\x10mysecurepassword",
+    )  # fmt: skip
+    commands = [(W_WIFI, w) for w in wifi] + [(c, b"") for c in range(2, 7)]
+    commands += [(6, b"abc"), (5, b"p"), (6, b"porch")]
+    # a sum of 3, too
+    commands += [(6, n) for n in [bytes((110, k)) for k in range(4, 256)]]
+    sums = set()
+    for command, data in commands:
+        whole = packet(T_COMMAND, bytes((command, len(data))) + data)
+        sums.add(whole[-1])
+        for tail in (b"", b"\n"):
+            rest = (whole[7:] + tail).replace(b"\x03", b"")
+            assert mend(rest) == (command, data), (command, data)
+    assert 3 in sums
+    for none in (
+        b"",
+        b"\x02",
+        b"\x02\x00",
+        b"\x02\x02\x00\xe4",
+        b"\x02\x02\x00\xe5\x00",
+        b"\xff" * 40,
+    ):
+        assert mend(none) is None, none
+
+
+def test_anything_can_be_asked_to_be_mended():
+    rng = XorShift(11)
+    for _ in range(1000):
+        mend(bytes([rng.getrandbits(8) for _ in range(rng.getrandbits(5))]))
