@@ -1,4 +1,4 @@
-# floor 12: firmware
+# floor 13: firmware
 # Started by MicroPython after boot.py; all is in supervisor.py, which comes compiled. RAM: none.
 import gc
 

@@ -1,4 +1,4 @@
-# floor 10: firmware
+# floor 11: firmware
 # Makes everything once: settings, WiFi, identity, node, queue, sensors. RAM: none after.
 """begin(s) gives the supervisor `s` its parts; True: the node can run, else the board's public key:
 the owner's tool still has to give this board its keys. supervisor.py unloads this module then, and
@@ -148,7 +148,6 @@ def _no_ticket():
 
 def _add_queue(s, rng):
     from l4mesh.queue import Queue
-    from l4mesh_io.clockrun import ClockRun
     from l4mesh_io.store_fs import FileSegments
 
     q = Queue(
@@ -157,11 +156,10 @@ def _add_queue(s, rng):
     )  # fmt: skip
     q.open()
     s.node.attach_queue(q, rng)
-    slept = machine.reset_cause() == machine.DEEPSLEEP_RESET
-    s.times = ClockRun(machine.RTC(), entropy, slept)
-    s.mark()
-    if s.cfg.ntp:
-        s.runner.add(s.poll_clock)
+    from timekeeper import Timekeeper
+
+    s.time = Timekeeper(s)
+    s.time.mark()
 
 
 def _add_ota(s):

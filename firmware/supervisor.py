@@ -1,4 +1,4 @@
-# floor 11: firmware
+# floor 12: firmware
 # Keeps WiFi, node, queue and sensors running, once start.py has made them. RAM: docs/memory.md.
 """run(): the whole firmware. Whatever goes wrong ends in a sentence on the console and a reset; a
 broken config or five bad boots in a row in safe mode: WiFi, hello and the REPL, no application, no
@@ -24,8 +24,6 @@ from l4mesh_io import clock, recorder
 from l4mesh_io.unload import made_once, unload
 
 _SAMPLE_MS = 5000
-_NTP_AFTER_MS = 30000
-_NTP_ERROR_S = 5
 _COMPLAIN_MS = 60000
 
 
@@ -42,7 +40,7 @@ class Supervisor:
         self.serial = None
         self._told = ""
         self.dog = None
-        self.times = self.sntp = None
+        self.time = None
         self.safe = False
         self._good = False
         self.judge = None  # of an update on trial
@@ -139,10 +137,7 @@ class Supervisor:
         return _SAMPLE_MS
 
     def submit(self, data, n):
-        if self.times:  # the time is not known, or was not when readings were taken
-            t, known, error = self.times.stamp()
-        else:
-            t, known, error = clock.wall_ms6(), 1, clock.error_s()
+        t, known, error = self.time.stamp()
         taken = self.node.submit(data, n, t, known, error)
         if not taken and ticks.diff(clock.now(), self._complained) >= 0:
             self._complained = ticks.add(clock.now(), _COMPLAIN_MS)
@@ -151,43 +146,9 @@ class Supervisor:
             )
         return taken
 
-    def told(self, ms6, bound_s):
-        """The time, from somebody who knows it to `bound_s`."""
-        if self.times is None:
-            return clock.set_wall(ms6, bound_s)
-        if self.times.told(ms6, bound_s):
-            self.mark()
-
-    def poll_clock(self, now):
-        """Ask NTP when nobody in the mesh has told the time for a while."""
-        if self.sntp is None:
-            self.sntp = False
-            return _NTP_AFTER_MS
-        if clock.error_s() < _NTP_ERROR_S or not self.wifi.up:
-            return 30000
-        if not self.sntp:
-            from l4mesh_io.entropy import entropy
-            from l4mesh_io.sntp import Sntp
-
-            self.sntp = Sntp(self.cfg.ntp, self.told, entropy)
-            self.node.notes["ntp"] = self.sntp.why
-        return self.sntp.poll(now)
-
-    def mark(self):
-        """Queue what gives earlier readings their time; then nobody needs the run any more."""
-        text = self.times.mark()
-        if text:
-            t, known, error = self.times.stamp()
-            if not self.node.submit(text.encode(), len(text), t, 8 | known, error):
-                return  # told again, it is tried again
-            self.times.marked()
-        if clock.wall_ms6():
-            self.times = None
-            unload("l4mesh_io.clockrun")
-
     def event(self, e):
         if e[0] == EV_CLOCK:
-            self.told(e[1], e[2])
+            self.time.told(e[1], e[2])
         console.tell(e)
         if self.app is not None and hasattr(self.app, "event"):
             try:

@@ -59,6 +59,10 @@ class Inbox:
             T_DO: self._order, T_OFFER: self._update, T_WANT: self._update, T_CHUNK: self._update,
         }  # fmt: skip
 
+    def handle(self, kind: int, f) -> None:
+        """Frames of `kind` go to f(slot, buf, addr, now): machines that not every node has."""
+        self._do[kind] = f
+
     def receive(self, buf, n: int, addr: bytes, now: int) -> bool:
         """One datagram: buf[:n] from the 6-byte endpoint `addr`. The buffer stays the caller's.
 

@@ -42,6 +42,7 @@ T_WANT = const(20)
 T_CHUNK = const(21)
 T_DO = const(22)
 T_DONE = const(23)
+T_TIME = const(24)
 
 FOUND = const(0)
 UNKNOWN = const(1)
@@ -96,15 +97,16 @@ def clear_len(kind: int) -> int:
 
 def min_payload(kind: int) -> int:
     """Shortest payload of a message kind; -1 for a kind that does not exist."""
-    if not 1 <= kind <= T_DONE:
+    if not 1 <= kind <= T_TIME:
         return -1
     return _MIN[kind]
 
 
 # HELLO BYE COOKIE QUERY ANSWER PING PONG JOIN JOINED BATCH ACK KEYREQ KEY NACK INFO_REQ INFO
-# TICKET GIVEN (as tiers pass them on), OFFER (padded: a WANT is 3 times it) WANT CHUNK, DO DONE
+# TICKET GIVEN (as tiers pass them on), OFFER (padded: a WANT is 3 times it) WANT CHUNK, DO DONE,
+# TIME (question and answer alike).
 # INFO_REQ is padded to 12: the COOKIE for it (56 B) is never longer than what asked for it.
 _MIN = bytes((
     255, 15, 1, 12, 22, 14, 17, 13, 158, 23, 30, 26,
-    12, 55, 6, 12, 7, 120, 114, 100, 28, 11, 14, 14,
+    12, 55, 6, 12, 7, 120, 114, 100, 28, 11, 14, 14, 13,
 ))  # fmt: skip

@@ -7,6 +7,7 @@ now()            ms ticks in [0, 2**30), on every platform (ESP32 wraps there by
 wall_ms6()       6 bytes, ms since 1970, or None while nobody has set the clock
 raw_ms()         the same as an int, or ms of a clock that nobody has set
 set_wall(ms6, bound_s=1)   takes such 6 bytes, sets the chip's RTC too; False if they are no time
+known()          (wall_ms6(), error_s()), or None while it is not set
 set_error(s)     the clock was set before this start; it is `s` seconds wrong at most
 error_s()        how wrong wall_ms6() may be, in whole s; 65535 = unknown
 
@@ -70,6 +71,11 @@ def set_wall(ms6, bound_s=1):
     _set_at = ms // 1000
     _error = bound_s
     return True
+
+
+def known():
+    t = wall_ms6()
+    return None if t is None else (t, error_s())
 
 
 def set_error(s):

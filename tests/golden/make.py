@@ -127,6 +127,7 @@ FRAMES = {
     "chunk": (21, 0, 0, b"", TOKEN + b"\x01\x00" + n(5, 4) + UPDATE[5:]),
     "do": (22, 1, 1, COOKIE, RESTART),
     "done": (23, 1, 1, b"", ORDER + b"\x02\x00" + n(3, 4)),
+    "time": (24, 0, 0, b"", b"\x01" + n(513, 2) + n(1795000000000, 6) + n(2, 2) + n(0, 2)),
 }  # fmt: skip
 
 

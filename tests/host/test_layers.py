@@ -22,6 +22,7 @@ FLOORS = {
     10: "firmware",
     11: "firmware",
     12: "firmware",
+    13: "firmware",
 }
 CORE_IMPORTS = {"struct", "array", "binascii", "hashlib", "json", "gc"}
 # compat.py bridges the two languages, so it may try what only one of them has.

@@ -20,7 +20,7 @@ from world import Entropy
 HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
 NAMES = ("", "hello", "bye", "cookie", "query", "answer", "ping", "pong", "join", "joined",
          "batch", "ack", "keyreq", "key", "nack", "info_req", "info",
-         "ticket", "given", "offer", "want", "chunk", "do", "done")  # fmt: skip
+         "ticket", "given", "offer", "want", "chunk", "do", "done", "time")  # fmt: skip
 KINDS = [k for k, name in enumerate(NAMES) if name]
 ADDR = bytes((10, 77, 1, 9, 16, 8))
 
