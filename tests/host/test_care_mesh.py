@@ -9,10 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from l4mesh.orders import DO_RESTART
 from l4tools import cli
 from l4tools.care import checks_node, remove
 from l4tools.mesh import client, place, way
 from l4tools.mesh.way import Target
+from l4tools.network import Network
+from l4tools.orders import Orders
 
 HEAP = "409600"
 PHRASE = "four quite common words"
@@ -86,6 +89,30 @@ def test_monitor_over_the_network_shows_old_and_new(mesh):
     assert here and all(abs(at - time.time()) < 600 for at in here)
     code, out, _ = l4("monitor", "lan1-1", "--seconds", 0.2)
     assert code == 0 and "joined by tier 3" in out
+
+
+def test_a_restart_by_the_owners_order_is_no_crash(mesh):
+    network = Network.load(Path(os.environ["L4_HOME"]) / "test.l4net", PHRASE)
+    asked = way.Way(network, client.state(place.Place("test")), {})
+    target = asked.find("lan1-1")
+
+    async def restart(n):
+        async with Orders(n) as orders:
+            await orders.give(target.id, DO_RESTART, addr=target.addr)
+
+    boots = [e for e in doc("log", "lan1-1")["entries"] if e["kind"] == "boot"]
+    asked.run(restart)
+    client.wait_joined(place.Place("test"), PATIENCE_S, lambda text: None)
+
+    def again():
+        code, out, _ = l4("log", "lan1-1", "--json")
+        found = json.loads(out) if code == 0 else {"boot": 0}
+        return found if found["boot"] > boots[-1]["boot"] else None
+
+    found = until(again, "it boots")
+    ends = [e["text"] for e in found["entries"] if e["kind"] == "end"]
+    assert ends[-1] == "restart: the owner's order"
+    assert found["crash"] is None
 
 
 def test_port_and_node_at_once_is_a_mistake():

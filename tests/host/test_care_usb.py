@@ -14,6 +14,7 @@ from l4mesh.keys import node_id
 from l4mesh.queue import Queue, encode_reading
 from l4tools import cli
 from l4tools.care import backup, checks, facts
+from l4tools.care import follow as care_follow
 from l4tools.commands import restore
 from l4tools.flash import keep
 from l4tools.lan.hub import Hub
@@ -147,6 +148,49 @@ def test_log_identify_and_monitor_on_usb(desk):
     seen.join()
     texts = [s["text"] for s in json.loads(said[0][1])]
     assert any(t.startswith("L4 node ") for t in texts), texts
+
+
+def test_monitor_waits_for_a_board_that_was_unplugged(tmp_path):
+    name = tmp_path / "board"
+    said = []
+    come = threading.Event()
+
+    def follow():
+        for _, text in care_follow.over_usb(str(name), 20):
+            said.append(text)
+            if text == "two":
+                come.set()
+                return
+
+    with line(every=lambda: b"one\r\n", tick=0.05) as tty:
+        name.symlink_to(tty)
+        seen = threading.Thread(target=follow)
+        seen.start()
+        end = time.monotonic() + PATIENCE_S
+        while "one" not in said:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    name.unlink()
+    while not any("Waiting for it" in t for t in said):
+        assert time.monotonic() < end, said
+        time.sleep(0.02)
+    with line(every=lambda: b"two\r\n", tick=0.05) as tty:
+        name.symlink_to(tty)
+        assert come.wait(PATIENCE_S), said
+        seen.join()
+    at = said.index("(the board is back)")
+    assert said.count("(the board is back)") == 1 and "two" in said[at:]
+
+
+def test_tracebacks_are_whole_and_explained():
+    trace = care_follow.Tracebacks()
+    assert trace.take("L4 x") == ["L4 x"]
+    assert trace.take("Traceback (most recent call last):") == []
+    assert trace.take('  File "app.py", line 3, in loop') == []
+    assert trace.take("ValueError: no") == [
+        "Traceback (most recent call last):", '  File "app.py", line 3, in loop', "ValueError: no",
+    ]  # fmt: skip
+    assert trace.take("after") == ["after"] and trace.late() == []
 
 
 # what ails it
