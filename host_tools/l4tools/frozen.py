@@ -16,6 +16,7 @@ import io
 import shutil
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from l4tools.boards import load
@@ -90,6 +91,15 @@ def held_by(firmware: bytes) -> str:
     if b"\0supervisor.py\0" in firmware:
         return "frozen"
     return "romfs" if b"\0main.py\0" in firmware and b"/rom/lib" in firmware else "stock"
+
+
+def held_after(firmware: bytes | None, old: Collection[str], ours: bool) -> str:
+    """What the firmware that a board will run holds. None: the one on it stays, and is not read
+    (a megabyte over a serial line). Then the `old` files tell, if it ran a node before (`ours`).
+    """
+    if firmware is not None:
+        return held_by(firmware)
+    return "frozen" if ours and "supervisor.mpy" not in old else "stock"
 
 
 def main() -> int:

@@ -9,11 +9,14 @@ import pytest
 from l4tools import frozen
 from l4tools.boards import all_boards, load
 from l4tools.errors import ToolError
+from l4tools.flash import factory
+from l4tools.flash import firmware as bins
 from l4tools.image import build_image, project_files, read_image
 from l4tools.lan.hub import Hub
 from l4tools.mesh.boards import Boards
 from l4tools.network import Network
 from l4tools.paths import BOARDS, FIRMWARE, ROOT, micropython_argv
+from ownbin import firmware
 
 CHIPS = sorted(n for n, s in all_boards().items() if s.port == "esp32")
 PATIENCE = 30
@@ -201,6 +204,29 @@ def test_modules_stay_off_the_file_system_beside_a_firmware_that_has_them():
     assert frozen.beside(files, "stock") == files
     for held in ("frozen", "romfs"):
         assert frozen.beside(files, held) == {"app.py": files["app.py"]}
+
+
+def test_a_firmware_that_stays_is_known_by_what_lies_beside_it():
+    new = firmware(load("ESP32_GENERIC_C3"), "frozen")
+    assert frozen.held_after(new, ["supervisor.mpy"], True) == "frozen"
+    assert frozen.held_after(firmware(load("ESP32_GENERIC"), "stock"), [], True) == "stock"
+    # It was a node, and had no modules on its file system.
+    assert frozen.held_after(None, ["config.json", "app.py"], True) == "frozen"
+    assert frozen.held_after(None, ["config.json", "supervisor.mpy"], True) == "stock"
+    assert frozen.held_after(None, ["main.py", "data.txt"], False) == "stock"  # somebody's board
+
+
+@pytest.mark.parametrize("held", ["stock", "frozen"])
+def test_a_factory_image_has_modules_once(tmp_path, held):
+    spec = load("ESP32_GENERIC")
+    (tmp_path / "fw.bin").write_bytes(firmware(spec, held))
+    fw = bins.load(tmp_path / "fw.bin", spec.bootloader_offset)
+    net = Network.create("factory")
+    (out,) = factory.make(spec, fw, 4 << 20, {}, net, tmp_path / "image.bin")
+    inside = set(read_image(out.read_bytes()[0x200000:].ljust(2 << 20, b"\xff")))
+    modules = {"supervisor.mpy", "lib/l4mesh/core.mpy", "main.py", "boot.py"}
+    assert {"app.py", "config.json", "ticket"} <= inside
+    assert inside & modules == (modules if held == "stock" else set())
 
 
 APP = """

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..boards import BoardSpec
 from ..errors import ToolError
+from ..frozen import beside, held_by
 from ..network import Network
 from . import firmware, keep, partitions
 from .partitions import SECTOR
@@ -49,7 +50,7 @@ def make(
         if path.exists():
             raise ToolError(f"{path} exists already. Choose another name with --image.")
     place = partitions.vfs(fw.rows, flash_size, fw.numbers)
-    base = keep.files(app)
+    base = beside(keep.files(app), held_by(fw.app.data))
     config = keep.merged(spec.config(), keep.of_network(network), settings)
     given = tickets.issue(network, count)
     for path, ticket in zip(paths, given, strict=True):

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import boards
 from ..errors import Refused, ToolError
+from ..frozen import beside, held_after
 from ..network import Network
 from . import backups, choose, headers, keep, nvs, oldfs, partitions, plan
 from .firmware import Firmware, check_chip
@@ -146,7 +147,9 @@ class Job:
             keep.of_network(self.network),
             self.order.settings,
         )
-        base = keep.files(self.order.app)
+        firmware = self.firmware.app.data if self.firmware else None
+        held = held_after(firmware, fs.files, bool(self.there.network))
+        base = beside(keep.files(self.order.app), held)
         same = (
             not self.backup
             and fs.state == oldfs.GOOD
