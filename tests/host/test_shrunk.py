@@ -13,7 +13,7 @@ FILES = {
 def test_the_same_as_the_optimiser_gives_also_the_second_time(monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "BUILD", tmp_path)
     runs = []
-    monkeypatch.setattr(shrunk, "project", lambda f: runs.append(1) or project(f))
+    monkeypatch.setattr(shrunk, "project", lambda *a: runs.append(1) or project(*a))
     source = tmp_path / "b.py"
     source.write_text("def f():\n    return 2\nprint(f())\n")
     files = FILES | {"lib/b.py": source}
@@ -35,9 +35,10 @@ def test_a_damaged_entry_is_made_anew(monkeypatch, tmp_path):
     assert [p.name for p in (tmp_path / "shrunk").iterdir()] == [kept.name]
 
 
-def test_another_optimiser_another_key(monkeypatch):
-    plain = {"main.py": b"import a\n"}
-    before = shrunk._key(plain)
-    assert shrunk._key(dict(plain)) == before
+def test_another_python_makes_it_anew(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "BUILD", tmp_path)
+    runs = []
+    monkeypatch.setattr(shrunk, "project", lambda *a: runs.append(1) or project(*a))
+    first = shrunk.small(FILES)
     monkeypatch.setattr(shrunk.sys, "version", "3.99")
-    assert shrunk._key(plain) != before
+    assert shrunk.small(FILES) == first and len(runs) == 2
