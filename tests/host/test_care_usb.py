@@ -8,6 +8,7 @@ import os
 import threading
 import time
 
+import flashbed
 import pytest
 from l4mesh.counters import Counters
 from l4mesh.keys import node_id
@@ -387,6 +388,23 @@ def test_backup_erase_and_restore(desk, home):
     # The same board again: all of it, without being told.
     code, out, _ = l4("restore", file, "--port", tty, "--json")
     assert code == 0 and json.loads(out)["same_board"] and json.loads(out)["identity"]
+
+
+def test_erase_all_wipes_the_chip_whatever_is_on_it(home, tmp_path):
+    """A board in download mode, where no prompt comes; esptool does the work."""
+    chip = flashbed.Desk(tmp_path)
+    try:
+        chip.chip.write(0x9000, b"secret" * 100)
+        port = chip.chip.url("socket")
+        code, _, err = l4("erase", "--all", "--port", port)
+        assert code == 1 and "does not answer" in err and "--yes" in err
+        assert b"secret" in chip.chip.read(0x9000, 600)
+        code, out, err = l4("erase", "--all", "--yes", "--port", port, "--json")
+        assert code == 0, err
+        assert json.loads(out)["whole_chip"] is True
+        assert chip.chip.read(0, 1 << 22) == b"\xff" * (1 << 22)
+    finally:
+        chip.close()
 
 
 def test_restore_refuses_a_node_that_is_alive_and_files_that_are_none(desk, home, monkeypatch):

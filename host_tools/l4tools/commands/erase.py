@@ -39,7 +39,7 @@ def erase(
     left: int | None = None
     files = 0
     try:
-        with Repl(where) as repl:
+        with Repl(where, timeout=3 if whole else 10) as repl:
             repl.enter(soft_reset=True)
             queue = {p[1:]: repl.read(p) for p in repl.tree("/queue")}
             left = keep.backlog(queue)
