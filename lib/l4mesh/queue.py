@@ -2,11 +2,11 @@
 # Readings taken and not yet stored upstream. RAM: its segments table and a few numbers.
 """The reading queue: taken means durable, gone means acknowledged, everything else is counted.
 
-`push` returns True when the reading is in flash. `batch` hands out the oldest readings that nobody
-acknowledged, once; `again` writes the same batch again; `rewind` starts over at the oldest.
-A batch never crosses a segment and never a hole, so its boundaries can always be repeated.
+`push` returns True when the reading is in flash. `batch` hands out readings that nobody
+acknowledged, once: first what was taken since `split`, which is called when an outage ends, then
+the history before it, each from the oldest on. `again` writes the same batch again; `rewind` starts
+over. A batch never crosses a segment and never a hole, so its boundaries can always be repeated.
 Acknowledgements live in RAM: after a boot, what was acknowledged but not freed is sent once more.
-Live readings before history would be a second cursor beside `_out`.
 
 Sequences are ints below 2**30 and run on over boots, within the 8-byte queue id `id`. Both, the
 files and what survives a power cut, are in segments.py, with the port that `segs` must offer.
@@ -44,7 +44,8 @@ class Queue:
         self._counters = counters
         self.volatile = volatile
         self.readings = self.bytes_written = self.dropped = 0
-        self._out = 0  # the cursor: no sequence below it is handed out by batch()
+        self._live = 0  # readings from this sequence on are no history
+        self._out = self._new = 0  # where batch() goes on in history, and from _live on
         self._mark_no = self._mark_seq = self._mark_pos = 0  # where the last batch ended
 
     @property
@@ -63,7 +64,8 @@ class Queue:
 
     def open(self):
         """Recover what the medium holds. False = it cannot be read; push tries again by itself."""
-        self._out = self._mark_no = self._mark_seq = self._mark_pos = 0
+        self._live = self._out = self._new = 0
+        self._mark_no = self._mark_seq = self._mark_pos = 0
         ok = self._s.open()
         self._settle()
         return ok
@@ -100,12 +102,12 @@ class Queue:
         row, at, n = self._open_run(0, 1)
         return self._s.first[row] + at if n else -1
 
-    def _open_run(self, seq, limit):
-        """The first pending readings from `seq` on: -> (row, place in it, how many in a row)."""
+    def _open_run(self, seq, limit, below=0x40000000):
+        """The first pending readings of seq..below-1: -> (row, place in it, how many in a row)."""
         s = self._s
         for row in s.live:
             at = max(seq - s.first[row], 0)
-            end = s.count[row]
+            end = min(s.count[row], below - s.first[row])
             while at < end and s.is_done(row, at):
                 at += 1
             if at < end:
@@ -121,21 +123,30 @@ class Queue:
             raise ValueError("a batch needs room for the longest reading; pass 110 bytes or more")
         s = self._s
         while True:
-            row, at, n = self._open_run(self._out, 255)
+            live = True
+            row, at, n = self._open_run(max(self._new, self._live), 255)
             if not n:
-                return None
+                live = False
+                row, at, n = self._open_run(self._out, 255, self._live)
+                if not n:
+                    return None
             first = s.first[row] + at
             pos = 0  # or where the last batch ended, which saves reading the segment up to there
             if self._mark_no == s.number[row] and first >= self._mark_seq:
                 pos = self._mark_pos
             n, end, pos = self._copy(row, pos, first, n, buf, off, off + room)
             if n:
-                self._out = self._mark_seq = first + n
+                self._mark_seq = first + n
                 self._mark_no, self._mark_pos = s.number[row], pos
+            else:
+                # Unreadable now: step over it until the next rewind; the next boot decides.
+                self._counters.inc(C_FLASH_FAIL)
+            if live:
+                self._new = first + (n or 1)
+            else:
+                self._out = first + (n or 1)
+            if n:
                 return first, n, end
-            # Unreadable now: step over it until the next rewind; the next boot decides.
-            self._out = first + 1
-            self._counters.inc(C_FLASH_FAIL)
 
     def again(self, first, count, buf, off, room):
         """Write the batch (first, count) once more: -> end, or -1 when it cannot be had."""
@@ -168,7 +179,11 @@ class Queue:
 
     def rewind(self):
         """Hand out again what was handed out and is not acknowledged."""
-        self._out = 0
+        self._out = self._new = 0
+
+    def split(self):
+        """What is in the queue now is history: what is taken from now on goes before it."""
+        self._live = max(self._s.next, 0)
 
     def ack(self, queue_id, ranges):
         """Stored upstream: (first, last) pairs. -> readings newly done, -1 for another queue."""

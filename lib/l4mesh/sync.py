@@ -7,9 +7,12 @@ readings. It is written to buf[off:], 1156 B at most, and leaves by `send(buf, n
 n = length of the payload at `off`; the node seals, tags and picks MQTT or UDP; False = not now.
 ACK payload (type 11): origin id 16, queue id 8, status 1, count 1, (first 4, last 4) each.
 
-One batch in flight; one more for each that was acknowledged, up to four. No acknowledgement by the
-deadline (1 s, doubled up to 60 s, jittered): back to one, the oldest batch again, with the same
-boundaries. The upstream stores a reading once however often it comes: repeating is always right.
+One batch in flight; one more for each that was acknowledged, up to four, unless the word took more
+than half a second: then one, as the upstream has enough to do. No acknowledgement by the deadline
+(1 s or four times the last wait, doubled up to 60 s, jittered): back to one, the oldest batch again,
+with the same boundaries; new batches are half as long, and twice as long again with each word.
+After an outage all nodes come back at once: each waits up to four seconds, then live readings go
+first. The upstream stores a reading once however often it comes: repeating is always right.
 Call `poll` after `queue.push`, after `on_ack` and when the time it returned is over.
 """
 
@@ -25,6 +28,8 @@ _HEAD = const(29)  # of a BATCH
 _ACK = const(26)  # head of an ACK
 _WINDOW = const(4)
 _IDLE = const(60000)
+_LEAST = const(139)  # room for a reading of the longest kind
+_SLOW_MS = const(500)
 
 
 def _ranges(buf, off, count):
@@ -47,6 +52,7 @@ class Sync:
         if len(origin) != 16 or len(buf) < off + _ROOM:
             raise ValueError("sync needs a 16-byte origin and a buffer of off + 1156; pass both")
         self._queue = queue
+        queue.split()  # what an earlier boot left is history
         self._send = send
         self._counters = counters
         self._rng = rng
@@ -57,6 +63,8 @@ class Sync:
         self._out = []  # (first, count) of batches made and not settled, oldest first
         self._sent = 0  # so many of them, from the front, are on their way
         self._window = 1
+        self._room = _ROOM  # for a new batch, its head with it
+        self._front = 0  # when the oldest batch in flight began to be the oldest
         self._due = 0  # when the next try is due; means nothing unless sent or held
         self._held = ""  # why nothing may leave before _due
         self._tries = 0  # deadlines missed since the last acknowledgement
@@ -71,6 +79,7 @@ class Sync:
             if left <= 0:
                 if self._sent:
                     self._tries += 1
+                    self._room = max(self._room >> 1, _LEAST)
                 self._restart()
             elif self._held:
                 return left
@@ -102,7 +111,7 @@ class Sync:
                 self._out.pop(self._sent)
                 return True
         else:
-            made = q.batch(self._buf, off, _ROOM - _HEAD)
+            made = q.batch(self._buf, off, self._room - _HEAD)
             if made is None:
                 if q.pending and not self._out:
                     q.rewind()
@@ -115,6 +124,7 @@ class Sync:
             self._hold("the link took nothing", now)
             return False
         if not self._sent:
+            self._front = now
             self._due = ticks.add(now, self._backoff.next(self._rng))
         self._sent += 1
         return True
@@ -131,7 +141,7 @@ class Sync:
         queue_id = bytes(buf[off + 16 : off + 24])
         if self._queue.ack(queue_id, _ranges(buf, off + _ACK, count)) < 0:
             return None
-        moved = self._settle()
+        moved = self._settle(ticks.diff(now, self._front))
         if buf[off + 24]:
             self._hold("the upstream said not now", now)
         elif moved:
@@ -139,10 +149,16 @@ class Sync:
             self._backoff.reset()
             if self._held:
                 self._restart()
-            self._due = ticks.add(now, self._backoff.next(self._rng))
+            wait = max(self._backoff.next(self._rng), 4 * ticks.diff(now, self._front))
+            self._due = ticks.add(now, wait)
+            self._front = now
+            self._room = min(self._room << 1, _ROOM)
 
-    def _settle(self):
-        """Forget the batches of which nothing is pending any more: -> how many."""
+    def _settle(self, took):
+        """Forget the batches of which nothing is pending any more: -> how many.
+
+        `took`: ms that the oldest waited for its word.
+        """
         moved = i = 0
         while i < len(self._out):
             first, count = self._out[i]
@@ -153,7 +169,7 @@ class Sync:
             moved += 1
             if i < self._sent:
                 self._sent -= 1
-                self._window = min(self._window + 1, _WINDOW)
+                self._window = min(self._window + 1, _WINDOW) if took <= _SLOW_MS else 1
         return moved
 
     def pause(self, now):
@@ -162,12 +178,13 @@ class Sync:
         self._paused = True
 
     def resume(self, now):
-        """It is back. All nodes hear that at once, so each waits up to a second first."""
+        """It is back. All nodes hear that at once, so each waits up to four seconds first."""
         if self._paused:
             self._paused = False
             self._backoff.reset()
+            self._queue.split()
             self._hold("the upstream came back", now)
-            self._due = ticks.add(now, self._rng.getrandbits(10))
+            self._due = ticks.add(now, self._rng.getrandbits(12))
 
     def why(self):
         """What delivery is doing, in a sentence for status and `why`."""

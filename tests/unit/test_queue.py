@@ -299,3 +299,26 @@ def test_bytes_written_is_what_reached_the_medium():
     for i in range(200):
         push(q, i)
     assert q.bytes_written == sum(port._len)
+
+
+def test_what_came_after_a_split_goes_first_and_nothing_is_left_out():
+    q = make()
+    for i in range(300):
+        push(q, i)
+    q.split()
+    for i in range(300, 340):
+        push(q, i)
+    first, count, end = q.batch(_buf, 7, 300)
+    assert first == 300 and parse(_buf, 7, end)[0] == 300
+    order = []
+    while True:
+        made = q.batch(_buf, 7, 500)
+        if made is None:
+            break
+        order += range(made[0], made[0] + made[1])
+    # The rest of the live ones, then history from the oldest on.
+    assert order == list(range(300 + count, 340)) + list(range(300))
+    push(q, 340)
+    assert q.batch(_buf, 7, 300)[0] == 340
+    q.rewind()
+    assert sorted(drain(q)) == list(range(341))
