@@ -122,6 +122,7 @@ class Judge:
             state[O_ACTIVE] = before
             return False  # asked again in a second
         self._info["state"] = "good"
+        self._info.pop("tries", None)
         s.judge = None
         _say("update %d is good" % self._info["counter"])
         forget()

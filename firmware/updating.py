@@ -8,6 +8,7 @@ import console
 import machine
 import safe_mode
 from l4mesh import ticks
+from l4mesh.counters import C_SERVED
 from l4mesh.ed25519 import Verify
 from l4mesh.ota import IDLE, READY, Ota
 from l4mesh.prng import XorShift
@@ -18,7 +19,7 @@ from l4mesh_io.store_nvs import NvsStore
 from l4mesh_io.unload import unload
 
 _KEEP_MS = 60000
-_SOON_MS = 1000
+_SOON_MS = 500
 _LATEST_MS = 30000
 
 
@@ -37,7 +38,7 @@ class Updater:
         self._serve = None
         self._used = now
         self._restart = None
-        self._asked = -1
+        self._served = -1
         self._note = node.notes.get("ota")
         node.notes["ota"] = self.note
 
@@ -83,7 +84,7 @@ class Updater:
             return self._soon(now)
         if self._ota.at != IDLE:
             self._used = now
-            return min(wait, 50)
+            return wait
         if ticks.diff(now, self._used) >= _KEEP_MS:
             self._end()
         return 1000
@@ -107,9 +108,9 @@ class Updater:
         left = ticks.diff(self._restart, now)
         if left > 0:
             return left
-        asked = node.tx.counter
-        if asked > self._asked + 1 and ticks.diff(self._used, now) > 0:
-            self._asked = asked
+        served = node.counters.get(C_SERVED)
+        if served != self._served and ticks.diff(self._used, now) > 0:
+            self._served = served
             return 200
         console.say("update is complete; restarting to try it")
         node.stop(now, 1)

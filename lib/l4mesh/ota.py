@@ -30,7 +30,6 @@ _NOTHING = const(2)  # a WANT that asks for nothing and says why
 _FIRST_MS = const(500)
 _LONGEST_MS = const(8000)
 _TRIES = const(8)
-_TURN_MS = const(50)
 _REST_MS = const(30000)
 
 
@@ -40,6 +39,7 @@ class Ota:
         self._peers = node.peers
         # As often as one of our own kind would let an id ask.
         self._every = 1000 // node.limits.table["id_s"] + 10
+        self._turn = max(10, self._every >> 2)
         self._store = store
         self._owner = owner
         self._verify = verify
@@ -199,7 +199,7 @@ class Ota:
             return self._step(now)
         left = ticks.diff(self._due, now)
         if left > 0:
-            return left if left < _TURN_MS else _TURN_MS
+            return left if left < self._turn else self._turn
         if self._tries >= _TRIES:
             self._tries = 0
             self._waiting = False
@@ -209,7 +209,7 @@ class Ota:
                 return 60000
             self._which = 0
         self._ask(None, now)
-        return _TURN_MS
+        return self._turn
 
     def _step(self, now):
         stage = self.stage

@@ -195,9 +195,22 @@ class OtaFs:
             return ()
 
     def clear_some(self, slot: int) -> bool:
-        """Remove a file. True when the slot is empty (its folders may stay)."""
+        """Remove a file or a folder: an empty one would hide the package of its name in /lib. True
+        when the slot is empty."""
         for path in self.walk(slot):
             self.remove(slot, path)
+            return False
+        at = ""
+        while True:  # the deepest first
+            inner = [n for n in self._names(slot, at) if self._is_folder(slot, at + n)]
+            if not inner:
+                break
+            at += inner[0] + "/"
+        if at:
+            try:
+                os.rmdir(self._at(slot, at)[:-1])
+            except OSError:
+                pass  # the machine gives up when it never goes
             return False
         self.remove(slot, "manifest")
         return True

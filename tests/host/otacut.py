@@ -12,6 +12,7 @@ Prints "ok ..." lines; exit status 1 and a traceback on the first violation.
 """
 
 import gc
+import os
 import sys
 from hashlib import sha256
 
@@ -44,6 +45,7 @@ def made(counter):
 
 
 BUNDLES = {counter: made(counter) for counter in (1, 2, 3, 4, 9)}
+BUNDLES[4] = bundle(4, {"app.mpy": b"alone"}, real=False)
 
 
 class Story:
@@ -144,6 +146,9 @@ def whole(slot):
         assert len(data) == size and sha256(data).digest() == manifest[o : o + 32], path
         paths.append(path)
     assert sorted(OtaFs(RamStore(), ROOT).walk(slot)) == paths
+    # An empty folder of a package would hide the factory's.
+    has_lib = "lib" in os.listdir(ota_boot.folder(slot, ROOT))
+    assert has_lib == any([p[:4] == "lib/" for p in paths])
     return ota_manifest.counter(manifest)
 
 

@@ -134,6 +134,7 @@ def test_what_was_in_the_slot_is_gone():
         other, data = bundle(counter=8, real=False, files={"a.mpy": b"a"})
         s, store = staged(root, other, data)
         assert s.at == DONE and list(store.walk(1)) == ["a.mpy"]
+        assert sorted(os.listdir(root + "/a")) == ["a.mpy", "manifest"]
 
     with_root(run)
 
@@ -168,7 +169,8 @@ def test_an_empty_slot_and_its_emptying():
         while not store.clear_some(1):
             steps += 1
             assert store.manifest(1)  # it goes last
-        assert steps == 5 and store.manifest(1) == b""
+        assert steps == 8 and store.manifest(1) == b""  # 5 files, 3 folders
+        assert os.listdir(root + "/a") == []  # an empty lib/l4mesh would hide the factory's
 
     with_root(run)
 

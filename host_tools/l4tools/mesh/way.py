@@ -112,23 +112,22 @@ class Way:
 
     # asking
 
-    def run(self, ask: Callable[[HostNode], Awaitable[Any]]) -> Any:
-        """`await ask(host_node)` in a loop of its own."""
+    def run(
+        self, ask: Callable[[HostNode], Awaitable[Any]], config: dict | None = None
+    ) -> Any:
+        """`await ask(host_node)` in a loop of its own; `config` goes over the node's."""
 
         async def go():
-            async with self._host() as n:
+            async with self._host(config) as n:
                 return await ask(n)
 
         return asyncio.run(go())
 
-    def _host(self):
+    def _host(self, config):
+        common = {"upstream": self.upstream, "ephemeral": True, "config": config}
         if self.mesh is not None:
-            return HostNode(
-                self.network, hub=self.mesh["hub"], upstream=self.upstream, ephemeral=True
-            )
-        return HostNode(
-            self.network, upstream=self.upstream, ephemeral=True, listen=self._listen() + ":0"
-        )
+            return HostNode(self.network, hub=self.mesh["hub"], **common)
+        return HostNode(self.network, listen=self._listen() + ":0", **common)
 
     def _listen(self):
         """The address of this machine that the upstream sees; connect() of UDP sends nothing."""
