@@ -222,7 +222,7 @@ class Node:
     def submit(self, data, n: int, time6: bytes, flags: int, error_s: int) -> bool:
         """Take a reading, data[:n] as `name=value unit`: True when it is safe in the queue.
 
-        `time6`: ms since 1970 (flag 1), or run and ms of a clock that nobody has set (clockrun.py),
+        `time6`: ms since 1970 (flag 1), or run and ms of a clock not yet set (clockrun.py),
         `error_s` wrong at most. Flag 8: not a sensor's."""
         end = encode_reading(self._scratch, 0, data, n, time6, flags, error_s)
         return self.queue is not None and self.queue.push(self._scratch, end)

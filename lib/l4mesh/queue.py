@@ -4,7 +4,7 @@
 
 `push` returns True when the reading is in flash. `batch` hands out readings that nobody
 acknowledged, once: first what was taken since `split`, which is called when an outage ends, then
-the history before it, each from the oldest on. `again` writes the same batch again; `rewind` starts
+the history before it, each from the oldest on. `again` writes a batch once more; `rewind` starts
 over. A batch never crosses a segment and never a hole, so its boundaries can always be repeated.
 Acknowledgements live in RAM: after a boot, what was acknowledged but not freed is sent once more.
 

@@ -9,8 +9,8 @@ ACK payload (type 11): origin id 16, queue id 8, status 1, count 1, (first 4, la
 
 One batch in flight; one more for each that was acknowledged, up to four, unless the word took more
 than half a second: then one, as the upstream has enough to do. No acknowledgement by the deadline
-(1 s or four times the last wait, doubled up to 60 s, jittered): back to one, the oldest batch again,
-with the same boundaries; new batches are half as long, and twice as long again with each word.
+(1 s or four times the last wait, doubled up to 60 s, jittered): back to one, the oldest batch
+again, with the same boundaries; new batches are half as long, twice as long with each word.
 After an outage all nodes come back at once: each waits up to four seconds, then live readings go
 first. The upstream stores a reading once however often it comes: repeating is always right.
 Call `poll` after `queue.push`, after `on_ack` and when the time it returned is over.
