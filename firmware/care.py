@@ -16,7 +16,7 @@ import safe_mode
 from l4mesh import ticks
 from l4mesh.compat import const
 from l4mesh.orders import DO_CRASH, DO_FORGET, DO_IDENTIFY, DO_LOG, DO_RESTART, DONE, NOT_HERE
-from l4mesh_io import clock, crashlog, recorder
+from l4mesh_io import clock, crashlog, logpage, recorder
 from provision import open_store
 
 _BLINK_MS = const(125)
@@ -37,9 +37,9 @@ class Care:
 
     def do(self, kind, arg, room):
         if kind == DO_LOG:
-            return DONE, 0, crashlog.page(arg, room)
+            return DONE, 0, logpage.page(arg, room)
         if kind == DO_CRASH:
-            n, part = crashlog.crash(arg, room)
+            n, part = logpage.crash((crashlog.crashes() or [0])[-1], arg, room)
             return DONE, n, part
         if kind == DO_IDENTIFY:
             return self._identify(arg)

@@ -1,16 +1,14 @@
 # floor 9: links
-# What the flight recorder leaves for people: crash files, and pages of the log. RAM: on demand.
+# Keeps on flash what led to a crash, out of the flight recorder. RAM: none, unloaded after.
 """begin(planned)      at each start: opens the recorder. When nobody meant the boot before to end,
                     its log goes to flash first: /log/crash.N, the newest four kept
-page(since, room)   what is recorded now, from entry number `since` on
-crash(at, room)     the newest crash file from byte `at` on
+crashes()           numbers of the crash files
 
 A boot's end is written to flash once, by the boot after it, and not at all when it was planned: by
 safe_mode.planned_reset(), Ctrl-C, a soft reset or deep sleep. RTC memory survives the time
 between; only a loss of power there costs the newest crash.
 
     crash file: "L4C1", boot 2, cause of the reset that ended it 1, 0, entries (recorder.py)
-    page: number of its first entry 2, of the next to come 2, boot 2, minute 2, ms 2, entries
 """
 
 import os
@@ -24,10 +22,6 @@ _CLEAN = (4, 5)  # causes: deep sleep, soft reset
 _CAUSES = ("unknown", "power", "reset", "watchdog", "deep sleep", "soft reset")
 
 
-def cause_text(cause):
-    return _CAUSES[cause] if 0 <= cause < len(_CAUSES) else _CAUSES[0]
-
-
 def begin(planned, machine=None, folder="/log"):
     """Start recording. Returns a sentence when the boot before ended badly, else None."""
     try:
@@ -37,6 +31,7 @@ def begin(planned, machine=None, folder="/log"):
         old = recorder.read(rtc)
     except Exception:
         return None  # no RTC memory here: nothing to record in
+    why = _CAUSES[cause] if 0 <= cause < len(_CAUSES) else _CAUSES[0]
     said = None
     boot = 0
     if old:
@@ -44,11 +39,11 @@ def begin(planned, machine=None, folder="/log"):
         if not planned and cause not in _CLEAN and _last(old[2]) != recorder.E_PLANNED:
             name = _save(folder, old, cause)
             said = "the boot before ended by %s; %s" % (
-                cause_text(cause),
+                why,
                 "kept as " + name if name else "its log could not be kept",
             )
     recorder.begin(rtc, boot + 1, clock.now)
-    recorder.add(recorder.E_BOOT, "boot %d after %s" % ((boot + 1) & 0xFFFF, cause_text(cause)))
+    recorder.add(recorder.E_BOOT, "boot %d after %s" % ((boot + 1) & 0xFFFF, why))
     return said
 
 
@@ -92,38 +87,3 @@ def _save(folder, old, cause):
     except OSError:
         return ""
     return name
-
-
-def page(since, room):
-    """What is recorded from entry number `since` on (65536: all), at most `room` bytes."""
-    boot, after, data = recorder.log() or (0, 0, b"")
-    ends = []
-    o = 0
-    while o < len(data):
-        ends.append(o)
-        o += 1 + data[o]
-    skip = len(ends) - ((after - since) & 0xFFFF)
-    if since > 0xFFFF or skip < 0:
-        skip = 0
-    ends.append(o)
-    first = last = skip
-    room += ends[first] - 10
-    while last + 1 < len(ends) and ends[last + 1] <= room:
-        last += 1
-    number = (after - len(ends) + 1 + first) & 0xFFFF
-    minute, ms = recorder.since_boot() if boot else (0, 0)
-    head = b"".join([x.to_bytes(2, "big") for x in (number, after, boot, minute, ms)])
-    return head + data[ends[first] : ends[last]]
-
-
-def crash(at, room, folder="/log"):
-    """(length in all, the part from `at` on) of the newest crash file; (0, b"") without one."""
-    known = crashes(folder)
-    if not known:
-        return 0, b""
-    try:
-        with open("%s/crash.%d" % (folder, known[-1]), "rb") as f:
-            data = f.read()
-    except OSError:
-        return 0, b""
-    return len(data), data[at : at + room]

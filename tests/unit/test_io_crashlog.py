@@ -1,9 +1,9 @@
-"""Crash files and pages of the log."""
+"""Crash files."""
 
 import os
 
-from l4mesh_io import crashlog, recorder
-from test_io_recorder import Rtc, Time, entries
+from l4mesh_io import crashlog, logpage, recorder
+from test_io_recorder import Rtc, entries
 
 PWRON, HARD, WDT, DEEPSLEEP, SOFT = 1, 2, 3, 4, 5
 FOLDER = "/tmp/l4-crashlog-%d"
@@ -90,9 +90,9 @@ def test_four_are_kept():
         recorder.flush()
         assert c.boot(HARD, f).endswith("/crash.%d" % (k + 1))
     assert crashlog.crashes(f) == [4, 5, 6, 7]
-    n, part = crashlog.crash(0, 20, f)
+    n, part = logpage.crash(7, 0, 20, f)
     assert n == len(read(f + "/crash.7")) and part == read(f + "/crash.7")[:20]
-    assert crashlog.crash(20, 2000, f)[1] == read(f + "/crash.7")[20:]
+    assert logpage.crash(7, 20, 2000, f)[1] == read(f + "/crash.7")[20:]
     clean(f)
 
 
@@ -101,7 +101,7 @@ def test_flash_that_takes_nothing():
     c.boot(PWRON, "/nowhere/at/all")
     recorder.flush()
     assert "could not be kept" in c.boot(WDT, "/nowhere/at/all")
-    assert crashlog.crash(0, 100, "/nowhere/at/all") == (0, b"")
+    assert logpage.crash(1, 0, 100, "/nowhere/at/all") == (0, b"")
 
 
 def test_no_rtc_memory_no_crash_log():
@@ -109,55 +109,3 @@ def test_no_rtc_memory_no_crash_log():
         pass
 
     assert crashlog.begin(False, Bare(), "/nowhere") is None
-
-
-def head(page):
-    return [page[i] << 8 | page[i + 1] for i in range(0, 10, 2)]
-
-
-def test_pages_follow_the_log():
-    t = Time(0)
-    recorder.begin(Rtc(), 3, t.now)
-    for k in range(30):
-        recorder.add(recorder.E_LINE, "line %d" % k)
-    t.at = 61500
-    whole = crashlog.page(65536, 1100)
-    assert head(whole) == [0, 30, 3, 1, 1500]
-    assert [e[4] for e in entries(whole[10:])] == ["line %d" % k for k in range(30)]
-    got = []
-    since = 0
-    for _ in range(30):
-        p = crashlog.page(since, 100)
-        assert len(p) <= 100 and head(p)[0] == since
-        some = entries(p[10:])
-        got += some
-        since += len(some)
-        if not some:
-            break
-    assert got == entries(whole[10:]) and since == 30
-    # What went out of the log meanwhile is skipped: the page says where it starts.
-    for k in range(100):
-        recorder.add(recorder.E_LINE, "later %d" % k)
-    p = crashlog.page(30, 1100)
-    assert head(p)[1] == 130 and head(p)[0] > 30
-    assert entries(p[10:])[-1][4] == "later 99"
-    assert len(crashlog.page(130, 100)) == 10
-
-
-def test_numbers_wrap():
-    t = Time(0)
-    rtc = Rtc()
-    recorder.begin(rtc, 1, t.now)
-    m = bytearray(32)
-    m[16:20] = b"L4R1"
-    m[24:32] = bytes((0, 1, 255, 254, 0, 0, 0, 0))
-    from binascii import crc32
-
-    m[20:24] = (crc32(bytes(m[24:32])) & 0xFFFFFFFF).to_bytes(4, "big")
-    rtc.m = bytes(m)
-    for k in range(5):
-        recorder.add(recorder.E_LINE, "line %d" % k)
-    p = crashlog.page(65534, 500)
-    assert head(p)[:2] == [65534, 3] and len(entries(p[10:])) == 5
-    p = crashlog.page(1, 500)
-    assert head(p)[:2] == [1, 3] and [e[4] for e in entries(p[10:])] == ["line 3", "line 4"]

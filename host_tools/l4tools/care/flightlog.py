@@ -1,4 +1,4 @@
-"""The flight recorder as a host reads it (format: lib/l4mesh_io/recorder.py, crashlog.py).
+"""The flight recorder as a host reads it (format: lib/l4mesh_io/recorder.py, logpage.py).
 
 `over_usb(repl)` and `over_network(orders, node_id, addr)` give a Log; `document(log)` is what
 `l4 log --json` prints. Short names in tracebacks become those of the sources again.
