@@ -116,7 +116,7 @@ def project(
         modules[m.name] = m
     strip(modules.values())
     trees = [ast.parse(t) for t in texts]
-    values = fold(modules) if "fold" in steps else {}
+    values = fold(modules, trees) if "fold" in steps else {}
     if "dead" in steps:
         drop_dead(modules, trees, KEEP)
     stubs: list[Stub] = []

@@ -112,9 +112,19 @@ def _unimport(m: Module, modules: dict, values: dict) -> None:
             block[:] = kept or ([ast.Pass()] if block and must else [])
 
 
-def fold(modules: dict[str, Module]) -> dict[str, dict[str, int]]:
-    """Rewrite all modules; returns {module: {constant: value}} for those who ask by name later."""
+def fold(modules: dict[str, Module], users: list[ast.AST] = ()) -> dict[str, dict[str, int]]:
+    """Rewrite all modules; returns {module: {constant: value}} for those who ask by name later.
+
+    What `users` (tests) import by name from a module keeps its definition there.
+    """
     values = _collect(modules)
+    asked = {
+        (n.module, a.name)
+        for tree in users
+        for n in ast.walk(tree)
+        if isinstance(n, ast.ImportFrom)
+        for a in n.names
+    }
     for n, m in modules.items():
         imports = _imports(m, modules)
         flat = dict(values[n])
@@ -135,7 +145,8 @@ def fold(modules: dict[str, Module]) -> dict[str, dict[str, int]]:
 
         Globals(use, lambda name: name).visit(m.tree)
         _Arithmetic().visit(m.tree)
-        m.tree.body = [s for s in m.tree.body if not _definition(s, values[n])]
+        gone = {k: v for k, v in values[n].items() if (n, k) not in asked}
+        m.tree.body = [s for s in m.tree.body if not _definition(s, gone)]
     return values
 
 

@@ -189,6 +189,8 @@ class Improv:
         if (data or command == W_HOSTNAME) and not self._allowed():
             return
         if data:
+            if data[0] == len(data) - 1 and data[0] < 32:
+                data = data[1:]  # py-improv-ble-client sends a string with its length in front
             if command == W_HOSTNAME and not good_hostname(data):
                 self._out.error(E_BAD_NAME)
                 return

@@ -10,9 +10,9 @@ part of a packet, or else KeyboardInterrupt. What comes after it stays unread, f
     close()          as it was
 
 The port takes every byte 3 out of the stream while call() is under way. When the head of a packet
-waits to be read it was no Ctrl-C: the rest is read, `f` is called again, and at the next poll() the
-session mends the packet. (Boards with USB by TinyUSB may throw the head away, too: a packet that
-comes in the milliseconds that an application takes ends the node there.)
+waits to be read it was no Ctrl-C: the rest is read, `f` is called again, and at the next poll()
+the session mends the packet. (Boards with USB by TinyUSB may throw the head away, too: a packet
+that comes in the milliseconds that an application takes ends the node there.)
 
 `begin(now) -> session` is called when IMPROV has come: session.push(byte, now) -> is it part of
 a packet?, session.mend(rest, now): what came after the head, without any byte 3;

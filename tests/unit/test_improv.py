@@ -219,6 +219,8 @@ def test_names():
     assert ask(improv, out, W_HOSTNAME, b"my porch") == [("error", E_BAD_NAME)]
     assert ask(improv, out, W_HOSTNAME, b"porch-2") == [(W_HOSTNAME, [b"porch-2"])]
     assert ask(improv, out, W_HOSTNAME) == [(W_HOSTNAME, [b"porch-2"])]
+    # as py-improv-ble-client 2.0.1 sends it
+    assert ask(improv, out, W_HOSTNAME, b"\x05porch") == [(W_HOSTNAME, [b"porch"])]
     for bad in (b"", b"-a", b"a-", b"a_b", b"a" * 33, b"\xc3\xa4"):
         assert not good_hostname(bad)
 

@@ -56,6 +56,8 @@ class Time:
 
 
 class Machine:
+    DEEPSLEEP_RESET = 4
+
     class WDT:
         def __init__(self, timeout):
             pass
