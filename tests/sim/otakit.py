@@ -9,6 +9,17 @@ from hashlib import sha256
 from kit import b2, b4
 from l4mesh import ed25519, ota_manifest, wire
 
+
+class N:
+    """Why a node wants nothing (docs/protocol.md). Constants of the core are literals in an image,
+    so that there is none to import."""
+
+    HAVE, SOON, OLD, BUSY, OWNER, FORM, SIGNATURE = 0, 1, 2, 3, 4, 5, 6
+    TARGET, ROOM, HASH, FLASH, EXTRA, LATER, WORK = 7, 8, 9, 10, 11, 12, 13
+
+
+# Offsets in the state file (docs/ota.md).
+ACTIVE, PENDING, TRIES, WHY, SEEN, FLAGS = 4, 5, 6, 7, 8, 16
 OWNER = sha256(b"owner of the updates").digest()
 PUBLIC = ed25519.public_key(OWNER)
 HERE = ("unix", (1, 24), 6)

@@ -7,7 +7,7 @@ from l4mesh import ota_manifest as m
 from l4mesh.ota_stage import DONE, FAILED, WANTS, Stage
 from l4mesh_io.ota_fs import OtaFs, target
 from l4mesh_io.store_ram import RamStore
-from otakit import HERE, PUBLIC, Said, bundle
+from otakit import ACTIVE, FLAGS, HERE, PENDING, PUBLIC, TRIES, N, Said, bundle
 
 try:
     import vfs
@@ -93,8 +93,8 @@ def test_a_bundle_becomes_files_and_a_pending_state():
             assert content(root, 1, path) == DATA[at : at + size]
             at += size
         state = ota_boot.load(root)
-        assert state[ota_boot.O_PENDING] == 1 and state[ota_boot.O_TRIES] == 3
-        assert state[ota_boot.O_ACTIVE] == 0 and state[ota_boot.O_FLAGS] == 1
+        assert state[PENDING] == 1 and state[TRIES] == 3
+        assert state[ACTIVE] == 0 and state[FLAGS] == 1
         assert store.seen() == 7 and keys.load("otaseen") == b"\0\0\0\7"
         assert sorted(store.walk(1)) == [p for p, _, _ in m.files(GOOD)]
 
@@ -108,7 +108,7 @@ def test_a_wiped_file_system_does_not_allow_a_downgrade():
         _sweep(root)
         assert OtaFs(keys, root).seen() == 7
         s, _ = staged(root, keys=keys)
-        assert s.at == FAILED and s.code == m.N_OLD
+        assert s.at == FAILED and s.code == N.OLD
 
     with_root(run)
 
@@ -117,8 +117,8 @@ def test_the_slot_that_runs_is_not_touched():
     def run(root):
         staged(root)
         state = ota_boot.load(root)
-        state[ota_boot.O_ACTIVE] = 1
-        state[ota_boot.O_PENDING] = 0
+        state[ACTIVE] = 1
+        state[PENDING] = 0
         assert ota_boot.save(state, root)
         newer, data = bundle(counter=8, real=False, files={"app.mpy": b"new" * 2000})
         s, store = staged(root, newer, data)

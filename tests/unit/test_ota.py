@@ -7,7 +7,7 @@ from l4mesh import ota_manifest as m
 from l4mesh import wire
 from l4mesh.ota import IDLE, MANIFEST, READY, STAGING, WANT_LEN, Ota
 from l4mesh.prng import XorShift
-from otakit import HERE, PUBLIC, RamSlots, Said, bundle, chunk, offer
+from otakit import HERE, PUBLIC, N, RamSlots, Said, bundle, chunk, offer
 
 GOOD, DATA = bundle(real=False)
 FLAGS = 3
@@ -108,10 +108,10 @@ def test_it_tells_that_it_is_done_and_says_so_again():
                 told.append(want[21])
             else:
                 b.answer(want)
-    assert told == [m.N_SOON] and len(told) == 1
+    assert told == [N.SOON] and len(told) == 1
     b.offer()
     ((want, addr),) = b.wants()
-    assert want[20] == 2 and want[21] == m.N_SOON and want[4:20] == m.bundle_id(GOOD)
+    assert want[20] == 2 and want[21] == N.SOON and want[4:20] == m.bundle_id(GOOD)
     assert addr == b.giver.addr and len(want) == 28
 
 
@@ -188,7 +188,7 @@ def test_a_repeated_offer_is_told_how_far_it_is():
     b.wants()
     b.offer()
     ((want, _),) = b.wants()
-    assert want[20] == 2 and want[21] == m.N_WORK and wire.u30(want, 22) == b.ota.stage.done
+    assert want[20] == 2 and want[21] == N.WORK and wire.u30(want, 22) == b.ota.stage.done
     b.run(lambda: b.ota.at == READY)
 
 
@@ -201,18 +201,18 @@ def refusal(b, **more):
 
 
 def test_refusals_before_anything_is_fetched():
-    assert refusal(Bench(owner=None))[0] == m.N_OWNER
-    assert refusal(Bench(store=RamSlots(seen=7))) == (m.N_OLD, 7)
-    assert refusal(Bench(store=RamSlots(seen=8))) == (m.N_OLD, 8)
+    assert refusal(Bench(owner=None))[0] == N.OWNER
+    assert refusal(Bench(store=RamSlots(seen=7))) == (N.OLD, 7)
+    assert refusal(Bench(store=RamSlots(seen=8))) == (N.OLD, 8)
     store = RamSlots(seen=7, active=2)
     store.slots[2]["manifest"] = GOOD
-    assert refusal(Bench(store=store))[0] == m.N_HAVE
+    assert refusal(Bench(store=store))[0] == N.HAVE
     store = RamSlots(seen=7)
     store.next = 1
     store.slots[1]["manifest"] = GOOD
-    assert refusal(Bench(store=store))[0] == m.N_SOON
+    assert refusal(Bench(store=store))[0] == N.SOON
     store.slots[1]["manifest"] = b"other"
-    assert refusal(Bench(store=store))[0] == m.N_BUSY
+    assert refusal(Bench(store=store))[0] == N.BUSY
 
 
 def test_another_bundle_while_one_is_under_way():
@@ -222,7 +222,7 @@ def test_another_bundle_while_one_is_under_way():
     b.wants()
     other = bundle(counter=9, real=False)
     b.offer(other[0], other[1])
-    assert [w[21] for w, _ in b.wants() if w[20] == 2] == [m.N_BUSY]
+    assert [w[21] for w, _ in b.wants() if w[20] == 2] == [N.BUSY]
     b.run(lambda: b.ota.at == READY)
     assert b.store.counter == 7
 
@@ -231,11 +231,11 @@ def test_after_a_bad_signature_it_rests():
     b = Bench(answer=False)
     b.offer()
     b.run(lambda: b.ota.at == IDLE)
-    assert b.ota.code == m.N_SIGNATURE and b.store.slots == {1: {}, 2: {}}
+    assert b.ota.code == N.SIGNATURE and b.store.slots == {1: {}, 2: {}}
     b.wants()
-    assert refusal(b)[0] == m.N_SIGNATURE
+    assert refusal(b)[0] == N.SIGNATURE
     other = bundle(counter=9, real=False)
-    assert refusal(b, manifest=other[0], data=other[1])[0] == m.N_LATER
+    assert refusal(b, manifest=other[0], data=other[1])[0] == N.LATER
     b.now += 30001
     b.offer()
     assert b.ota.at == MANIFEST
@@ -250,7 +250,7 @@ def test_a_manifest_that_is_not_the_one_offered():
         for want, _ in b.wants():
             if want[20] != 2:
                 b.answer(want, manifest=other)
-    assert b.ota.code == m.N_FORM and b.store.slots[1] == {}
+    assert b.ota.code == N.FORM and b.store.slots[1] == {}
 
 
 def test_an_offer_with_a_size_of_nothing_or_too_much():
@@ -260,7 +260,7 @@ def test_an_offer_with_a_size_of_nothing_or_too_much():
         payload[24:26] = size
         give(b.node, b.giver, b.giver.frame(wire.T_OFFER, b.node.id, bytes(payload)), b.now)
         ((want, _),) = b.wants()
-        assert want[20] == 2 and want[21] == m.N_FORM
+        assert want[20] == 2 and want[21] == N.FORM
 
 
 def test_answers_that_nobody_asked_for():

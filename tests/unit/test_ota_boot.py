@@ -4,7 +4,9 @@ import os
 import sys
 
 import ota_boot as b
+from otakit import ACTIVE, PENDING, SEEN, TRIES, WHY
 
+FIELDS = {"active": ACTIVE, "pending": PENDING, "tries": TRIES, "seen": SEEN}
 _count = 0
 
 
@@ -42,7 +44,7 @@ class Here:
     def state(self, **fields):
         s = b.load(self.root) or b.fresh()
         for name, value in fields.items():
-            s[getattr(b, "O_" + name.upper())] = value
+            s[FIELDS[name]] = value
         assert b.save(s, self.root)
 
 
@@ -76,10 +78,10 @@ def test_the_active_slot():
 def test_three_tries_then_the_files_before():
     for active, letter in ((0, ""), (2, "b")):
         with Here(1, 2) as h:
-            h.state(active=active, pending=1, tries=b.TRIES)
+            h.state(active=active, pending=1, tries=3)
             assert [h.boot() for _ in range(5)] == ["a", "a", "a", letter, letter]
             s = b.load(h.root)
-            assert s[b.O_PENDING] == 0 and s[b.O_WHY] == b.W_TRIES and s[b.O_ACTIVE] == active
+            assert s[PENDING] == 0 and s[WHY] == 1 and s[ACTIVE] == active
 
 
 def test_a_good_one_stays():
@@ -95,7 +97,7 @@ def test_each_try_is_on_flash_before_it_begins():
         h.state(pending=1, tries=3)
         for left in (2, 1, 0):
             h.boot()
-            assert b.load(h.root)[b.O_TRIES] == left
+            assert b.load(h.root)[TRIES] == left
 
 
 def test_a_try_that_can_not_be_counted_is_none():
@@ -144,7 +146,7 @@ def test_back():
     with Here(1) as h:
         h.state(pending=1, tries=2, active=0)
         assert b.back(b.load(h.root), 2, h.root)
-        assert h.boot() == "" and b.load(h.root)[b.O_WHY] == 2
+        assert h.boot() == "" and b.load(h.root)[WHY] == 2
 
 
 def test_the_watchdog_is_on_while_an_update_is_tried():

@@ -5,7 +5,7 @@ from hashlib import sha256
 from l4mesh import ed25519
 from l4mesh import ota_manifest as m
 from l4mesh.ota_stage import CHECK, DONE, FAILED, PIECE, SEEK, VERIFY, WANTS, Stage
-from otakit import FILES, HERE, PUBLIC, RamSlots, Said, bundle
+from otakit import FILES, HERE, PUBLIC, N, RamSlots, Said, bundle
 
 GOOD, DATA = bundle(real=False)
 
@@ -45,7 +45,7 @@ def test_with_the_real_signature_check():
     other = bundle(seed=sha256(b"thief").digest())[0]
     s = Stage(RamSlots(), other, m.bundle_id(other), PUBLIC, ed25519.Verify, HERE)
     run(s)
-    assert s.at == FAILED and s.code == m.N_SIGNATURE
+    assert s.at == FAILED and s.code == N.SIGNATURE
 
 
 def test_it_goes_to_the_slot_that_is_not_in_use():
@@ -60,7 +60,7 @@ def test_nothing_is_written_before_the_signature_is_good():
     store.slots[1] = {"manifest": b"old", "supervisor.mpy": b"old"}
     s, _ = stage(store=store, answer=False)
     run(s)
-    assert s.at == FAILED and s.code == m.N_SIGNATURE
+    assert s.at == FAILED and s.code == N.SIGNATURE
     assert store.slots[1] == {"manifest": b"old", "supervisor.mpy": b"old"}
 
 
@@ -71,13 +71,13 @@ def refused(code, manifest=GOOD, **more):
 
 
 def test_what_is_refused_at_once():
-    refused(m.N_FORM, GOOD[:-1])
-    refused(m.N_FORM, which=bytes(16))
-    refused(m.N_OLD, store=RamSlots(seen=7))
-    refused(m.N_OLD, store=RamSlots(seen=900))
-    refused(m.N_TARGET, here=("esp32", (1, 23), 6))
-    refused(m.N_TARGET, here=("esp32", (1, 24), 5))
-    refused(m.N_TARGET, bundle(real=False, target=b"esp32c3")[0], here=("esp32", (1, 24), 6))
+    refused(N.FORM, GOOD[:-1])
+    refused(N.FORM, which=bytes(16))
+    refused(N.OLD, store=RamSlots(seen=7))
+    refused(N.OLD, store=RamSlots(seen=900))
+    refused(N.TARGET, here=("esp32", (1, 23), 6))
+    refused(N.TARGET, here=("esp32", (1, 24), 5))
+    refused(N.TARGET, bundle(real=False, target=b"esp32c3")[0], here=("esp32", (1, 24), 6))
     for here in (("esp32", (1, 24), 6), ("esp32c3", (2, 0), 6)):
         assert stage(here=here)[0].at == CHECK
     assert (
@@ -135,7 +135,7 @@ def test_a_wrong_byte_on_flash_is_found_and_fetched_again():
 def test_files_that_are_always_wrong_end_it():
     s, store = stage()
     run(s, bytes(len(DATA)))
-    assert s.at == FAILED and s.code == m.N_HASH and s.wrong == 3 and store.next == 0
+    assert s.at == FAILED and s.code == N.HASH and s.wrong == 3 and store.next == 0
 
 
 def test_a_file_too_many_in_the_slot():
@@ -147,7 +147,7 @@ def test_a_file_too_many_in_the_slot():
             s.step(None)
     store.slots[1]["lib/evil.mpy"] = b"e"
     run(s)
-    assert s.at == FAILED and s.code == m.N_EXTRA and store.next == 0
+    assert s.at == FAILED and s.code == N.EXTRA and store.next == 0
 
 
 def test_a_file_that_vanishes_is_fetched_again():
@@ -167,18 +167,18 @@ def test_no_room_and_a_failing_flash():
     store.full = True
     s, _ = stage(store=store)
     run(s)
-    assert s.code == m.N_ROOM
+    assert s.code == N.ROOM
     store = RamSlots()
     store.broken = True
     s, _ = stage(store=store)
     run(s)
-    assert s.code == m.N_FLASH
+    assert s.code == N.FLASH
     s, store = stage()
     while s.at != WANTS:
         s.step(None)
     store.broken = True
     s.append(DATA[: s.need])
-    assert s.at == FAILED and s.code == m.N_FLASH and store.next == 0
+    assert s.at == FAILED and s.code == N.FLASH and store.next == 0
 
 
 def test_too_little_memory_for_the_check_is_tried_again():
@@ -206,7 +206,7 @@ def test_a_slot_that_can_not_be_emptied():
     store.slots[1] = {"x.mpy": b"1"}
     s, _ = stage(store=store)
     run(s)
-    assert s.code == m.N_FLASH
+    assert s.code == N.FLASH
 
 
 def test_a_step_is_small():
