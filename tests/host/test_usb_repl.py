@@ -115,10 +115,10 @@ def test_soft_reset_into_an_empty_heap_and_restarts(b):
         assert "main" in _until(repl, "tick")
         repl.enter().hard_reset()
         assert "main" in _until(repl, "tick")
-        assert board.starts[2] == 1
+        b.wait(lambda: board.starts[2] == 1)
         repl.hard_reset()  # from outside the raw REPL, on a line without RTS
         assert "main" in _until(repl, "tick")
-        assert board.starts[2] == 2
+        b.wait(lambda: board.starts[2] == 2)
 
 
 def _until(repl, text):

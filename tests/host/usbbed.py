@@ -69,15 +69,17 @@ def over_tcp(tty_path):
             if listener in ready:
                 peer = listener.accept()[0]
                 continue
-            if fd in ready:
-                peer.sendall(os.read(fd, 4096))
-            if peer in ready:
-                data = peer.recv(4096)
-                if data:
-                    os.write(fd, data)
-                else:
-                    peer.close()
-                    peer = None
+            try:
+                if fd in ready:
+                    peer.sendall(os.read(fd, 4096))
+                data = peer.recv(4096) if peer in ready else None
+            except OSError:
+                data = b""
+            if data:
+                os.write(fd, data)
+            elif data is not None:
+                peer.close()
+                peer = None
 
     thread = threading.Thread(target=serve)
     thread.start()

@@ -19,7 +19,7 @@ def deploy(
     ctx: typer.Context,
     path: Annotated[
         Path | None,
-        typer.Argument(help="a file or folder; default: the firmware", metavar="[PATH]"),
+        typer.Argument(help="a file or folder; default: the firmware", metavar="PATH"),
     ] = None,
     port: Port = None,
     to: Annotated[
@@ -58,8 +58,8 @@ def deploy(
             raise typer.BadParameter("--watch with --json needs --seconds N")
         follow = False
     work = _Work(session, path, to, app_file, restart, follow, watch, seconds)
-    work.load()
     work.port = ports.find(port)
+    work.load()
     try:
         work.run()
     except KeyboardInterrupt:
@@ -168,7 +168,7 @@ class _Work:
                 done.seconds,
             )
         else:
-            text = "Nothing has changed: %s as they are here." % _files(done.same)
+            text = "Nothing has changed: the board has it all (%s)." % _files(done.same)
         out.line(text)
         for note in done.notes:
             out.note(note)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ToolError
-from ..image import KEEP_SOURCE, compile_mpy, compiled, project_files
+from ..image import KEEP_SOURCE, Files, compile_mpy, compiled, project_files
 from ..paths import FIRMWARE, LIB
 from ..shrunk import small
 
@@ -37,9 +37,9 @@ class Payload:
         return self.group == FIRMWARE_GROUP
 
 
-def firmware(app: Path | None = None) -> Payload:
-    """The project's lib/ and firmware/, made small and compiled as in an image."""
-    files = dict(project_files())
+def firmware(app: Path | None = None, files: Files | None = None) -> Payload:
+    """The project's lib/ and firmware/ (or `files`), made small and compiled as in an image."""
+    files = dict(project_files() if files is None else files)
     if app is not None:
         files["app.py"] = _source(app)
     for name in KEEP_SOURCE:  # the others are compiled anyway

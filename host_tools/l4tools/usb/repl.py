@@ -269,15 +269,24 @@ class Repl:
     def hard_reset(self) -> None:
         """The chip starts anew; does not count as a crash."""
         if self._transport.in_raw_repl:
+            self._transport.serial.seen.clear()
             try:
                 with self._transport.deadline(5):
                     self._transport.send(onboard.RESET)
             except TransportError as e:
                 raise self._failed(5) from e
             self._transport.in_raw_repl = False
+            self._await_restart()
         elif not self._transport.pulse():
             self.enter()
             self.hard_reset()
+
+    def _await_restart(self) -> None:
+        """Until the board says so; one whose USB goes away, or that says nothing, in a second."""
+        end = time.monotonic() + 1
+        with contextlib.suppress(Gone):
+            while time.monotonic() < end and not _RESTARTED.search(self.seen):
+                self._transport.serial.fill(0.1)
 
     def type(self, data: bytes) -> None:
         """Send bytes as a terminal does."""
