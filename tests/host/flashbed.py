@@ -38,7 +38,7 @@ class Desk:
     def close(self):
         self.chip.close()
 
-    def port(self, kind="socket"):
+    def port(self, kind="pty"):
         return ports.find(self.chip.pty if kind == "pty" else self.chip.url(kind))
 
     def order(self, **kw):
@@ -47,7 +47,7 @@ class Desk:
         return Order(**kw)
 
     @contextlib.contextmanager
-    def job(self, order=None, answer=True, network=None, port="socket", **kw):
+    def job(self, order=None, answer=True, network=None, port="pty", **kw):
         """A job that has looked and decided."""
         with open_rom(self.port(port), **kw) as rom:
             said = Said()

@@ -106,9 +106,18 @@ def test_an_app_file_is_checked_before_a_board_is_touched(tmp_path):
     bad = tmp_path / "app.py"
     bad.write_text("def f(:\n")
     with pytest.raises(ToolError, match=r"is no Python: .* Correct it"):
-        keep.files(bad)
+        keep.read_app(bad)
     with pytest.raises(ToolError, match="could not be read"):
-        keep.files(tmp_path / "none.py")
+        keep.read_app(tmp_path / "none.py")
+
+
+def test_what_a_kept_app_imports_is_still_there():
+    app = b"from l4mesh.limits import LIMITS_BOARD\n"
+    mine = {"mine.py": b"from l4mesh.cookie import Cookies\n", "bad.py": b"("}
+    plain, used = keep.files(), keep.files(app, mine)
+    assert used["app.py"] == app
+    assert set(used) - set(plain) == {"lib/l4mesh/limits.mpy", "lib/l4mesh/cookie.mpy"}
+    assert keep.files(b"def f(:", {})["app.py"] == b"def f(:"  # a broken one stays the user's
 
 
 def test_the_backup_counts_only_when_it_is_whole(tmp_path):

@@ -16,6 +16,7 @@ from . import verb
 app = verb("A board in its box becomes a node: firmware, files, settings, keys.")
 
 _WAIT_S = 60.0
+_USUAL = 4 << 20  # bytes of flash on most boards
 
 
 @app.command(
@@ -82,7 +83,8 @@ def flash(
         str | None, typer.Option(help="for --image: e.g. ESP32_GENERIC_C3", metavar="NAME")
     ] = None,
     flash_size: Annotated[
-        int | None, typer.Option(help="for --image: MiB of flash on the boards", metavar="MIB")
+        int | None,
+        typer.Option(help="for --image: MiB of flash on the boards; default 4", metavar="MIB"),
     ] = None,
 ) -> None:
     """Write firmware, files and settings; give the board its keys; wait until it has joined."""
@@ -188,7 +190,6 @@ def _flash(session, network, order, screen, port, baud, stub, yes) -> dict[str, 
 def _follow(session, network, screen, device, doc, wait, join) -> dict[str, Any]:
     """The board has started: keys, WiFi, mesh."""
     from ..flash import after
-    from ..usb.repl import Repl
 
     if not doc["settings"]["wifi"]:
         screen.say("The board knows no WiFi yet. Give it one with: l4 flash --wifi SSID")
@@ -197,7 +198,7 @@ def _follow(session, network, screen, device, doc, wait, join) -> dict[str, Any]
         screen.say("The network has no upstream address, so nothing takes the node yet.")
         join = False
     screen.bar("Starting", 0, 0)
-    with Repl(after.find_again(device)) as repl:
+    with after.console(device) as repl:
         following = after.Following(repl, network, screen.say)
         got = following.until_joined(wait, join)
     screen.done()
@@ -235,7 +236,11 @@ def _factory(session, network, order, out, count, board, flash_mib) -> None:
         raise ToolError(f"{board} is no board that can be flashed. Take an ESP32 one.")
     fw = choose.firmware(choose.Wish(order.firmware, order.sha256), spec, "", lambda *a: None)
     assert fw is not None  # nothing can stay where there is no board
-    size = (flash_mib << 20) if flash_mib else min(spec.layouts)
+    size = (
+        (flash_mib << 20)
+        if flash_mib
+        else (_USUAL if _USUAL in spec.layouts else min(spec.layouts))
+    )
     files = factory.make(spec, fw, size, order.settings, network, out, count, order.app)
     rows = [{"file": p, "bytes": p.stat().st_size, "flash": size, "board": board} for p in files]
     session.out.table(rows)

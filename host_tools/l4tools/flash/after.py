@@ -83,6 +83,18 @@ def find_again(port: Port, wait: float = _PORT_S) -> Port:
         time.sleep(0.2)
 
 
+def console(port: Port, wait: float = 5.0) -> Repl:
+    """The board's console. Just after a restart another program may look at the port, too."""
+    end = time.monotonic() + wait
+    while True:
+        try:
+            return Repl(find_again(port))
+        except ToolError:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(0.1)
+
+
 class Following:
     """A board's console from its start on."""
 

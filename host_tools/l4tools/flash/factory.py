@@ -50,7 +50,7 @@ def make(
         if path.exists():
             raise ToolError(f"{path} exists already. Choose another name with --image.")
     place = partitions.vfs(fw.rows, flash_size, fw.numbers)
-    base = beside(keep.files(app), held_by(fw.app.data))
+    base = beside(keep.files(keep.read_app(app) if app else None), held_by(fw.app.data))
     config = keep.merged(spec.config(), keep.of_network(network), settings)
     given = tickets.issue(network, count)
     for path, ticket in zip(paths, given, strict=True):

@@ -138,7 +138,9 @@ class Job:
         self.kept = keep.of(fs)
         if self.kept.dropped:
             self._note("Settings that this firmware has not: %s." % ", ".join(self.kept.dropped))
+        app = self.kept.files.get("app.py")
         if self.order.app:
+            app = keep.read_app(self.order.app)
             self.kept.files.pop("app.py", None)
             self.kept.app = False
         self.config = keep.merged(
@@ -149,7 +151,7 @@ class Job:
         )
         firmware = self.firmware.app.data if self.firmware else None
         held = held_after(firmware, fs.files, bool(self.there.network))
-        base = beside(keep.files(self.order.app), held)
+        base = beside(keep.files(app, self.kept.files), held)
         same = (
             not self.backup
             and fs.state == oldfs.GOOD

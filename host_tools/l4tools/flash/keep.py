@@ -6,6 +6,7 @@ sent yet, the second copy of its identity, its log, its ticket. Updates by air (
 would start with them and not with what was just written.
 """
 
+import ast
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from ..errors import ToolError
 from ..image import BLOCK_SIZE, Files, build_image, compiled, project_files
 from ..network import Network
 from ..paths import FIRMWARE
-from ..shrink import project
+from ..shrunk import small
 from . import oldfs
 
 CONFIG = "config.json"
@@ -180,19 +181,42 @@ def merged(*layers: dict) -> dict:
 
 
 # -- the new file system ------------------------------------------------------------------------
-def files(app: Path | None = None) -> Files:
-    """The firmware's files as they go onto a board: compiled, but for the boot files."""
-    source = project_files()
-    if app is not None:
+def read_app(path: Path) -> bytes:
+    """The user's app.py from a file; ToolError when a board could not even load it."""
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise ToolError(f"{path} could not be read ({e.strerror or e}). Check --app.") from None
+    if not _parses(data):
         try:
-            source["app.py"] = app.read_bytes()
-        except OSError as e:
-            raise ToolError(f"{app} could not be read ({e.strerror or e}). Check --app.") from None
-        try:
-            compile(source["app.py"], str(app), "exec")
+            compile(data, str(path), "exec")
         except (SyntaxError, ValueError) as e:
-            raise ToolError(f"{app} is no Python: {e}. Correct it and run again.") from None
-    return compiled(dict(project(source)))
+            raise ToolError(f"{path} is no Python: {e}. Correct it and run again.") from None
+    return data
+
+
+def _parses(data: bytes) -> bool:
+    try:
+        ast.parse(data)
+        return True
+    except (SyntaxError, ValueError):
+        return False
+
+
+def files(app: bytes | None = None, kept: dict[str, bytes] | None = None) -> Files:
+    """The firmware's files as they go onto a board: compiled, but for the boot files.
+
+    Making them small renames what nobody else uses: so `app` (None: ours) and the Python files
+    among the `kept` ones, which use the firmware, have their say.
+    """
+    source = project_files()
+    users = [d for p, d in sorted((kept or {}).items()) if p.endswith(".py") and p != "app.py"]
+    if app is not None and _parses(app):
+        source["app.py"] = app
+    out = compiled(dict(small(source, [d.decode() for d in users if _parses(d)])))
+    if app is not None:
+        out["app.py"] = app
+    return out
 
 
 def wanted(base: Files, config: dict, kept: dict[str, bytes]) -> dict[str, bytes]:
