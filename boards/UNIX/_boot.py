@@ -50,6 +50,7 @@ def _setup(flash):
     buf = bytearray(4096)
     flash.readblocks(0, buf)
     while buf != b"\xff" * 4096:
+        micropython.kbd_intr(3)
         print("The filesystem appears to be corrupted. If you had important data there, you")
         print("may want to make a flash snapshot to try to recover it. Otherwise, perform")
         print("factory reprogramming of MicroPython firmware (completely erase flash, followed")
@@ -109,6 +110,7 @@ def start():
         try:
             _setup(flash)
         except KeyboardInterrupt as e:
+            micropython.kbd_intr(-1)
             sys.print_exception(e)
             os.putenv("MICROPYINSPECT", "1")
             return

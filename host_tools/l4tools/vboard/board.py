@@ -236,7 +236,7 @@ class Board:
         if self._held is not None:
             held = self._held + data
             end = held.find(_RAW)
-            start = held.find(_BANNER)
+            start = self._banner(held)
             if end < 0:
                 keep = len(held) if start < 0 else start
                 keep = max(0, keep - len(_BANNER)) if start < 0 else keep
@@ -252,6 +252,15 @@ class Board:
             self._raw = self._ctrl_b = False
         self._tail = self._tail[-64:]
         self.say(data)
+
+    def _banner(self, held: bytes) -> int:
+        """Where the banner starts: it begins a line."""
+        at = held.find(_BANNER)
+        while at >= 0:
+            if (held[at - 1 : at] if at else self._tail[-1:]) in (b"", b"\n"):
+                return at
+            at = held.find(_BANNER, at + 1)
+        return -1
 
     def say(self, data: bytes):
         self._port.write(data)

@@ -7,6 +7,7 @@ RTS: start with --boot there, and give esptool `--before no-reset --after no-res
 import argparse
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 from l4tools.errors import ToolError
@@ -30,7 +31,11 @@ def main() -> int:
             args.firmware.write_bytes(firmware_bin(args.chip, layout=args.layout))
             return 0
         with VChip(
-            args.chip, args.flash << 20, args.folder, strict=args.strict, on_line=print
+            args.chip,
+            args.flash << 20,
+            args.folder,
+            strict=args.strict,
+            on_line=partial(print, flush=True),
         ) as chip:
             for name in ("terminal", "socket", "rfc2217"):
                 print("%-9s %s" % (name, chip.pty if name == "terminal" else chip.url(name)))

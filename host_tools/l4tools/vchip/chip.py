@@ -13,6 +13,8 @@ software keep what it was then, as on the chip.
 """
 
 import hashlib
+import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -77,8 +79,9 @@ class VChip:
         self.console: deque[str] = deque(maxlen=5000)  # lines, newest last
         self.booted: Booted | None = None
         self._on_line = on_line
+        self._news = threading.Condition()
         self._state = "off"
-        self._button = self._latched = self._forced = self._direct = False
+        self._latched = self._forced = self._direct = False
         self._loader: Loader | None = None
         self._timer: Timer | None = None
         self._own_rack = rack is None
@@ -132,7 +135,7 @@ class VChip:
         return self._loop.call(self.wires.url, kind)
 
     def power_on(self, boot: bool = False) -> None:
-        """`boot`: with BOOT held, into the download mode."""
+        """`boot`: with BOOT held at that moment, into the download mode."""
         self._loop.call(self._power_on, boot)
 
     def power_off(self) -> None:
@@ -162,6 +165,25 @@ class VChip:
         """The file system's image, of the newest good boot."""
         return self.nor.read(*self.booted.vfs) if self.booted else b""
 
+    def until(self, text: str, count: int = 1, timeout: float = 30.0) -> str:
+        """The `count`-th console line with `text` in it; TimeoutError with the newest lines."""
+
+        def found():
+            return [line for line in self.console if text in line]
+
+        with self._news:
+            if not self._news.wait_for(lambda: len(found()) >= count, timeout):
+                last = "\n".join(list(self.console)[-20:])
+                raise TimeoutError("no %r from %s. It said:\n%s" % (text, self.name, last))
+            return found()[count - 1]
+
+    def until_state(self, state: str, timeout: float = 30.0) -> None:
+        end = time.monotonic() + timeout
+        while self.state != state:
+            if time.monotonic() > end:
+                raise TimeoutError("%s is %s, not %s" % (self.name, self.state, state))
+            time.sleep(0.005)
+
     def close(self) -> None:
         """Power off; the flash stays."""
         if self._own_rack:
@@ -182,7 +204,6 @@ class VChip:
     # -- power and resets ----------------------------------------------------------------------
     def _power_on(self, boot: bool):
         if self._state == "off":
-            self._button = boot
             self._rise(boot)
 
     def _power_off(self):
@@ -191,7 +212,6 @@ class VChip:
 
     def _press(self, boot: bool):
         self._stop()
-        self._button = boot
         self._rise(boot)
 
     def _unplug(self):
@@ -211,7 +231,7 @@ class VChip:
             self._stop()
             self._state = "held"
         elif self._state == "held":
-            self._rise(boot or self._button)
+            self._rise(boot)
 
     def _stop(self):
         """Everything in the chip ends now; RTC memory with it."""
@@ -241,7 +261,7 @@ class VChip:
 
     def _bitten(self):
         self._stop()
-        self._rise(self._button, BOOT_WATCHDOG)
+        self._rise(False, BOOT_WATCHDOG)
 
     def _force(self):
         self._forced = True
@@ -321,7 +341,9 @@ class VChip:
             self.board.write(data)
 
     def _line(self, board: str, text: str):
-        self.console.append(text)
+        with self._news:
+            self.console.append(text)
+            self._news.notify_all()
         self._line_before(board, text)
         if self._on_line:
             self._on_line(text)

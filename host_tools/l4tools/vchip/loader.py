@@ -54,7 +54,7 @@ class Loader:
         self.at = self.left = 0  # of the write under way
         self.writing = False
         self.inflate = None
-        self._first = False
+        self._first = self._denied = False
 
     # -- packets -------------------------------------------------------------------------------
     def feed(self, data: bytes) -> None:
@@ -123,12 +123,15 @@ class Loader:
     def begin(self, size: int, at: int, compressed: bool) -> None:
         self.at, self.left = at, size
         self.writing = self._first = True
+        self._denied = False
         self.inflate = zlib.decompressobj() if compressed else None
 
     def write(self, data: bytes) -> None:
         """The next bytes of the image, at most what was announced."""
         data = data[: self.left]
-        if self.strict and self._first and misplaced(self.chip, self.at, data):
+        if self._first and self.strict:
+            self._denied = misplaced(self.chip, self.at, data)
+        if self._denied:
             raise Refused(self.refused)
         self._first = self._first and not data
         self.nor.program(self.at, data)

@@ -37,6 +37,7 @@ class Rom(Loader):
     # -- chip ----------------------------------------------------------------------------------
     def _sync(self, op, data, chk):
         if data == SYNC_DATA:
+            self.regs.baud = 115200  # taken from the host's at the real one's start
             for _ in range(8):
                 self.answer(op, value=_SYNC_VALUE)
 
@@ -98,7 +99,7 @@ class Rom(Loader):
 
     # -- flash ---------------------------------------------------------------------------------
     def _reach(self, at, n):
-        if not self.regs.attached or at + n > self._limit:
+        if n and not self.regs.attached or at + n > self._limit:
             raise Refused(self.spi_failed)
 
     def _flash_begin(self, op, data, chk):

@@ -144,6 +144,8 @@ class Stub(Loader):
             raise Refused(_TOO_MUCH)
         if checksum(block) != chk:
             raise Refused(_CHECKSUM)
+        if self._denied:
+            raise Refused(_SPI)
         self.answer(op)
         try:
             if self.inflate:
