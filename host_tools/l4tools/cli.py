@@ -35,6 +35,8 @@ VERBS = {
     "erase": "Wipe a board.",
     "identify": "Blink a board's LED.",
     "remove-node": "Take a node out of the network, everywhere.",
+    "readings": "What the boards measured: newest, query, CSV, line protocol, a plot.",
+    "queue": "What waits on a board: how many readings, how old, how the flash wears.",
     "network": "Your networks: make, list, show; what a board is given.",
     "mesh": "Virtual boards on this machine: up, down, ps.",
     "upstream": "Run the tiers above the boards: L3, L2, L1.",

@@ -48,14 +48,27 @@ class Info:
             "neighbours": sum(1 for i in range(n.peers.slots) if n.peers.flags(i) & P_LAN),
         }
         if n.queue is not None:
-            d["queue"] = n.queue.pending
-            d["dropped"] = n.queue.dropped
+            q = n.queue
+            d["queue"] = q.pending
+            d["dropped"] = q.dropped
+            d["taken"] = q.readings  # since the start, as the bytes are
+            d["written"] = q.bytes_written
+            d["segments"] = q.segments
+            d["oldest"] = self._oldest(q)
             d["sync"] = n.sync.why()
         if n.uplink is not None:
             d["mqtt"] = n.uplink.why()
         for name, sentence in n.notes.items():
             d[name] = sentence()
         return d
+
+    def _oldest(self, q):
+        """[sequence, flags, time] of the oldest reading that waits, or None."""
+        seq = q.oldest()
+        b = bytearray(112)
+        if seq < 0 or q.again(seq, 1, b, 0, 112) < 0:
+            return None
+        return [seq, b[1], int.from_bytes(bytes(b[2:8]), "big")]
 
     def _neighbours(self, now):
         p = self._node.peers

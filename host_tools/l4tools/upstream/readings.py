@@ -25,7 +25,7 @@ from nats.js import api
 
 from . import ranges as runs
 from .connect import AWAY, Conflict, StoreAway, ensure_stream, write
-from .follow import read_all
+from .follow import Follower, read_all
 
 _LAST = "L4-Last"
 _TRIES = 8
@@ -128,6 +128,17 @@ class Readings:
         queue = self._queues.get((node_id, queue_id))
         return list(queue.ranges) if queue else []
 
+    async def senders(self) -> set:
+        """Ids of the nodes that have readings in the stream; needs no start()."""
+        found = set()
+        items = read_all(self._js, self._stream, self._prefix + ".>", headers_only=True)
+        async with contextlib.aclosing(items):
+            async for item in items:
+                where = _parse_subject(item.subject)
+                if where is not None:
+                    found.add(where[0])
+        return found
+
     def stats(self) -> dict:
         """`stored`: readings in the stream; `again`: given again; the rest counts events."""
         return {
@@ -143,13 +154,8 @@ class Readings:
         subject = self._prefix + (".%s.*.*" % node_id.hex() if node_id else ".>")
         async with contextlib.aclosing(read_all(self._js, self._stream, subject)) as items:
             async for item in items:
-                where = _parse_subject(item.subject)
-                if where is None:
-                    continue
-                node, queue, sequence = where
-                for reading in split_readings(item.data):
-                    yield (node, queue, sequence) + parse_reading(reading)
-                    sequence += 1
+                for reading in readings_of(item):
+                    yield reading
 
     async def delete(self, node_id: bytes) -> int:
         """Delete all that a node ever delivered; how many readings. StoreAway if it can't now."""
@@ -163,6 +169,11 @@ class Readings:
         n = sum(runs.total(self._queues.pop(key).ranges) for key in gone)
         self._stored -= n
         return n
+
+    def follower(self, on_item, node_id=None) -> Follower:
+        """Give `on_item` every message there is, then each new one; `await .start()` it."""
+        subject = self._prefix + (".%s.*.*" % node_id.hex() if node_id else ".>")
+        return Follower(self._js, self._stream, subject, on_item)
 
     # -- inside ------------------------------------------------------------------------------
 
@@ -183,6 +194,16 @@ class Readings:
                 runs.add(queue.ranges, where[2], int(last))
                 self._stored += runs.total(queue.ranges) - before
                 queue.seq = max(queue.seq, item.seq)
+
+
+def readings_of(item):
+    """What iter_all yields, of one message of the stream (follow.Item)."""
+    where = _parse_subject(item.subject)
+    if where is not None:
+        node, queue, sequence = where
+        for reading in split_readings(item.data):
+            yield (node, queue, sequence) + parse_reading(reading)
+            sequence += 1
 
 
 def _parse_subject(subject: str):
