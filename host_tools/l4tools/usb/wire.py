@@ -7,6 +7,7 @@ has a deadline, a line that ends says so, and the last of what came is kept for 
 """
 
 import contextlib
+import errno
 import io
 import time
 
@@ -19,6 +20,8 @@ from .ports import Port, explain
 
 _SLICE_S = 0.05  # longest wait of one system call
 _ANSWER_S = 3.0  # within one exchange (a prompt, a raw-paste window) the board answers at once
+_OPEN_S = 1.0
+_BUSY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EBUSY)
 _KEEP = 8192
 GONE = (
     "The connection to the board broke: it was unplugged, or it restarted. Check the cable and "
@@ -117,12 +120,19 @@ class Transport(SerialTransport):
     """mpremote's transport; reading is ours, the protocol is its own."""
 
     def __init__(self, port: Port, baudrate: int = 115200):
-        try:
-            super().__init__(port.device, baudrate=baudrate, timeout=_SLICE_S)
-        except TransportError:
-            raise ToolError(explain(port.device, _reason(port, baudrate))) from None
-        except (ValueError, NotImplementedError) as e:
-            raise ToolError("%s is no address of a port (%s)." % (port.device, e)) from None
+        end = time.monotonic() + _OPEN_S
+        while True:
+            try:
+                super().__init__(port.device, baudrate=baudrate, timeout=_SLICE_S)
+                break
+            except TransportError:
+                reason = _reason(port, baudrate)
+                # Whoever had it may be ending; a moment later it can be had.
+                if reason is not None and reason.errno not in _BUSY or time.monotonic() > end:
+                    raise ToolError(explain(port.device, reason or OSError("busy"))) from None
+                time.sleep(0.05)
+            except (ValueError, NotImplementedError) as e:
+                raise ToolError("%s is no address of a port (%s)." % (port.device, e)) from None
         if not port.device.startswith("rfc2217://"):  # pyserial's cannot
             self.serial.write_timeout = 10
         self.serial = Wire(self.serial)
@@ -213,10 +223,10 @@ class Transport(SerialTransport):
                 self.serial.close()  # unplugged: the lines cannot be set any more
 
 
-def _reason(port: Port, baudrate: int) -> BaseException:
-    """Why mpremote could not open it: it keeps that to itself."""
+def _reason(port: Port, baudrate: int) -> OSError | None:
+    """Why mpremote could not open it, which it keeps to itself; None: now it can be opened."""
     try:
         serial.serial_for_url(port.device, baudrate=baudrate, exclusive=True).close()
-    except (OSError, ValueError) as e:
+    except OSError as e:
         return e
-    return OSError("it can be opened now")
+    return None
