@@ -5,11 +5,13 @@
 A slot holds `manifest` and the files under their paths. The manifest comes first and goes last,
 so that a slot without one is empty or being emptied. How far a file has come is its length.
 Everything is done in pieces that take a board some 10 ms: one file removed, one chunk written.
-`seen` has a second place, NVS: a file system that was wiped does not allow a downgrade.
+`seen` has a second place, NVS: a file system that was wiped does not allow a downgrade. It stands
+there with 4 bytes of SHA-256(owner's key), so that a board that changes hands begins anew.
 """
 
 import os
 import sys
+from hashlib import sha256
 
 import ota_boot
 from l4mesh.compat import const
@@ -52,10 +54,16 @@ class OtaFs:
     # what the state says
 
     def seen(self) -> int:
-        """Highest version counter that was ever complete here."""
+        """Highest version counter of this owner that was ever complete here."""
         kept = self._keys.load(_KEY)
-        kept = u30(kept, 0) if kept is not None and len(kept) == 4 else 0
-        return max(kept, u30(self.state, ota_boot.O_SEEN))
+        if kept is None or len(kept) != 8:
+            kept = bytes(4)
+        elif kept[4:] != self._whose():
+            return 0
+        return max(u30(kept, 0), u30(self.state, ota_boot.O_SEEN))
+
+    def _whose(self):
+        return sha256(self._keys.load("owner") or b"").digest()[:4]
 
     def pending(self) -> int:
         return self.state[ota_boot.O_PENDING]
@@ -79,7 +87,7 @@ class OtaFs:
         if not ota_boot.save(s, self._root):
             return False
         # After the state: a counter that is used up, with nothing pending, would stop the update.
-        self._keys.save(_KEY, bytes(s[ota_boot.O_SEEN : ota_boot.O_SEEN + 4]))
+        self._keys.save(_KEY, bytes(s[ota_boot.O_SEEN : ota_boot.O_SEEN + 4]) + self._whose())
         return True
 
     # a slot
