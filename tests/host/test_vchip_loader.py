@@ -84,7 +84,7 @@ def test_frames_any_way_they_come():
 def test_decoder_keeps_little_of_endless_noise():
     decoder = Decoder()
     for _ in range(40):
-        assert decoder.feed(b"\xc0" + b"x" * 60000) == [] or True
+        decoder.feed(b"\xc0" + b"x" * 60000)
     assert len(decoder._buf or b"") <= 1 << 17
     assert decoder.feed(b"\xc0\xc0ab\xc0")[-1] == b"ab"
 
