@@ -1,10 +1,10 @@
-"""The MQTT uplink against a broker of a few lines: framing, silence, nonsense, stuck sends."""
+"""The MQTT uplink against a broker of a few lines: states, silence, nonsense, stuck sends."""
 
 import errno
 
 from l4mesh import ticks
 from l4mesh.prng import XorShift
-from l4mesh_io import mqtt
+from l4mesh_io import mqtt, mqtt_frames
 
 NODE = "00112233445566778899aabbccddeeff"
 DOWN = b"l4/" + NODE.encode() + b"/down"
@@ -31,9 +31,6 @@ class Sock:
     def setblocking(self, on):
         self.timeout = None if on else 0
 
-    def settimeout(self, s):
-        self.timeout = s
-
     def setsockopt(self, *args):
         self.options.append(args)
         if self.net.old_kernel:
@@ -44,11 +41,13 @@ class Sock:
         self.net.connects += 1
         raise OSError(self.net.connect_errno, "")
 
-    def send(self, data):
+    def write(self, data):
         assert self.timeout == 0 and not self.closed
         n = min(len(data), self.room)
+        if self.net.send_errno:
+            raise OSError(self.net.send_errno, "")
         if not n:
-            raise OSError(self.net.full_errno, "")
+            return None
         self.room -= n
         self.wrote += bytes(data[:n])
         return n
@@ -69,15 +68,17 @@ class Sock:
 class Net:
     """socket, select and umqtt in one."""
 
+    POLLIN = 1
     POLLOUT = 4
 
     def __init__(self):
         self.ready = [(None, 4)]
         self.connects = 0
         self.connect_errno = errno.EINPROGRESS
-        self.full_errno = errno.EAGAIN
+        self.send_errno = 0
+        self.waits = 0
         self.old_kernel = False
-        self.refusal = None
+        self.refusal = self.connack = None
         self.made = []
         self.socks = []
 
@@ -91,11 +92,16 @@ class Net:
     def poll(self, timeout=None):
         if timeout is None:
             return self  # select.poll()
+        if self.watched == self.POLLIN:  # umqtt's turn: it may wait, but not long
+            assert 0 < timeout <= 50
+            self.waits += 1
+            return []
         assert timeout == 0
         return self.ready
 
     def register(self, sock, flags):
-        assert flags == self.POLLOUT
+        assert flags in (self.POLLIN, self.POLLOUT)
+        self.watched = flags
 
     def client(self, *args, ssl=None):
         self.made.append(args)
@@ -114,9 +120,13 @@ class Client:
 
     def connect(self):
         self.sock = self.ssl.wrap_socket(self.net.socket(), server_hostname="10.0.0.1")
-        assert self.sock.timeout == 5
+        assert self.net.socks[-1].timeout == 0
         if self.net.refusal:
             raise self.net.refusal
+        if self.net.connack is not None:
+            self.net.socks[-1].coming = self.net.connack
+            self.sock.send(b"hello")
+            assert self.sock.recv(4) == b"\x20\x02\0\0"
 
 
 class MQTTException(Exception):
@@ -131,9 +141,8 @@ class Bench:
         self.fed = [0]
         self.frames = []
         self.now = START
-        old = mqtt.socket, mqtt.select
-        mqtt.socket = mqtt.select = self.net
-        self.restore = old
+        self.restore = mqtt.socket, mqtt.select, mqtt_frames.select
+        mqtt.socket = mqtt.select = mqtt_frames.select = self.net
         self.link = mqtt.MqttUplink(
             "10.0.0.1", 1883, NODE, "pw", NODE, self.net.client, XorShift(1), self.feed
         )
@@ -143,7 +152,7 @@ class Bench:
         return self
 
     def __exit__(self, *_):
-        mqtt.socket, mqtt.select = self.restore
+        mqtt.socket, mqtt.select, mqtt_frames.select = self.restore
 
     def feed(self):
         self.fed[0] += 1
@@ -192,7 +201,7 @@ def test_connects_subscribes_and_says_online():
         assert b.net.connects == 1  # the probe
         b.poll()
         assert b.net.socks[0].closed  # it was one
-        assert b.net.made == [(NODE, "10.0.0.1", 1883, NODE, "pw", 60)]
+        assert b.net.made == [(NODE.encode(), "10.0.0.1", 1883, NODE.encode(), b"pw", 60)]
         assert b.sock.options == [(6, 1, 1)]
         assert b.fed == [2]  # before and after what blocks
         want = bytes((0x82, 45, 0, 1, 0, 40)) + DOWN + b"\0"
@@ -203,6 +212,60 @@ def test_connects_subscribes_and_says_online():
         assert b.poll() == 0 and b.link.up
         assert b.link.why() == "Connected to MQTT at 10.0.0.1:1883."
         assert b.link.sock is b.sock
+
+
+def test_more_topics_and_other_messages():
+    heard = []
+    with Bench() as b:
+        b.link.hear(b"homeassistant/status", lambda data, old: heard.append((data, old)))
+        b.link.hear(b"l4/x/cmd", lambda data, old: heard.append((data, old)))
+        assert not b.link.say(b"t", b"x")
+        b.poll()
+        b.poll()
+        want = bytes((0x82, 45 + 23 + 11, 0, 1, 0, 40)) + DOWN + b"\0"
+        want += b"\0\x14homeassistant/status\0\0\x08l4/x/cmd\0"
+        assert b.sock.wrote.startswith(want + b"\x31")
+        b.sock.coming = b"\x90\x05\0\1\0\0\x80"
+        b.poll()
+        assert b.link.up and b.link.session == 1 and b.link.deaf == [b"l4/x/cmd"]
+        assert b.link.why().endswith("; the broker does not let it hear l4/x/cmd.")
+        b.sock.wrote = b""
+        assert b.link.say(b"a/b", b"{}") and b.link.say(b"a/b", b"", True)
+        assert b.sock.wrote == b"\x30\x07\0\3a/b{}" + b"\x31\x05\0\3a/b"
+        assert not b.link.say(b"a/b", bytes(1201)) and b.link.up
+        b.sock.coming = b.down_frame(b"online", b"homeassistant/status")
+        b.sock.coming += b.down_frame(b"old", b"homeassistant/status", 0x31) + b.down_frame(b"x")
+        for _ in range(3):
+            b.poll()
+        assert heard == [(b"online", 0), (b"old", 1)] and b.frames == [(b"x", 1)]
+
+
+def test_more_topics_than_fit_one_byte_of_length():
+    with Bench() as b:
+        b.link.hear(b"a" * 90, print)
+        b.poll()
+        b.poll()
+        n = 2 + 43 + 93
+        assert b.sock.wrote[:5] == bytes((0x82, n & 127 | 128, 1, 0, 1))
+
+
+def test_no_suback_for_more_than_was_asked():
+    with Bench() as b:
+        b.poll()
+        b.poll()
+        b.sock.coming = b"\x90\x04\0\1\0\0"
+        b.poll()
+        assert not b.link.up and b.link.drops == 1
+
+
+def test_pongs_tell_what_has_come_through():
+    with Bench() as b:
+        b.up()
+        b.run(30100)
+        assert b.link.pongs == 0
+        b.sock.coming = PONG
+        b.run(100)
+        assert b.link.pongs == 1
 
 
 def test_no_nodelay_is_no_error():
@@ -336,24 +399,22 @@ def test_the_broker_goes_away():
 
 
 def test_a_full_buffer_takes_the_rest_later():
-    for full in (errno.EAGAIN, 116):  # unix, ESP32
-        with Bench() as b:
-            b.net.full_errno = full
-            b.up()
-            b.sock.room = 100
-            assert b.link.publish(b"a" * 300, 300)
-            assert len(b.sock.wrote) == 100
-            assert not b.link.publish(b"b", 1)  # one at a time
-            b.sock.room = 1000
-            b.poll()
-            assert b.sock.wrote.endswith(b"a" * 300) and len(b.sock.wrote) == 303 + 2 + len(UP)
-            b.sock.room = 0
-            assert not b.link.publish(b"c", 1)  # not a byte went: not taken
-            b.sock.room = 1000
-            assert b.link.publish(b"d", 1)
-            b.poll()
-            assert b.sock.wrote.endswith(UP + b"d")
-            assert len(b.sock.wrote) == 305 + len(UP) + 5 + len(UP)
+    with Bench() as b:
+        b.up()
+        b.sock.room = 100
+        assert b.link.publish(b"a" * 300, 300)
+        assert len(b.sock.wrote) == 100
+        assert not b.link.publish(b"b", 1)  # one at a time
+        b.sock.room = 1000
+        b.poll()
+        assert b.sock.wrote.endswith(b"a" * 300) and len(b.sock.wrote) == 303 + 2 + len(UP)
+        b.sock.room = 0
+        assert not b.link.publish(b"c", 1)  # not a byte went: not taken
+        b.sock.room = 1000
+        assert b.link.publish(b"d", 1)
+        b.poll()
+        assert b.sock.wrote.endswith(UP + b"d")
+        assert len(b.sock.wrote) == 305 + len(UP) + 5 + len(UP)
 
 
 def test_a_stuck_send_drops_the_connection():
@@ -368,8 +429,7 @@ def test_a_stuck_send_drops_the_connection():
 def test_a_broken_send_drops_the_connection():
     with Bench() as b:
         b.up()
-        b.sock.room = 0
-        b.net.full_errno = 104
+        b.net.send_errno = 104
         assert not b.link.publish(b"a", 1)
         assert not b.link.up and b.link.drops == 1
         assert not b.link.publish(b"a", 1)
@@ -422,6 +482,21 @@ def test_what_umqtt_raises_is_told():
             assert b.poll() == 0
             assert b.link.drops == 1 and word in b.link.why()
             assert all(s.closed for s in b.net.socks) and b.fed == [2]
+
+
+def test_a_slow_broker_is_waited_for_but_not_for_ever():
+    with Bench() as b:
+        b.net.connack = b"\x20\x02\0\0"
+        b.up()
+        assert b.sock.wrote == b"" and b.net.waits == 0
+    for coming in (b"", b"\x20\x02\0"):
+        with Bench() as b:
+            b.net.connack = coming
+            b.poll()
+            b.poll()
+            assert b.net.waits * 20 <= 10000 and "ETIMEDOUT" in b.link.why()
+            assert b.fed[0] > 400  # the watchdog had no reason to bite
+            assert all(s.closed for s in b.net.socks)
 
 
 def test_backoff_grows_until_it_has_worked_for_a_while():
