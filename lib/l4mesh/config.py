@@ -7,7 +7,10 @@ store.
 
     name network            text for people; network id, 8 hex digits ("" until provisioned)
     port group              mesh UDP port; the LAN's multicast group (on the same port)
-    upstream mqtt           [[tier, "ip:port"], ..]; "ip:port" of the upstream's MQTT, or ""
+    upstream mqtt           [[tier, "ip:port"], ..]; "host:port" of an MQTT broker, or ""
+    mqtt_user mqtt_password for a broker of one's own; "": node id and the password made of its key
+    mqtt_tls mqtt_ca        TLS, and the file on the board with the CA's certificate (needed then)
+    ha                      over MQTT: Home Assistant's discovery and states, and commands
     ntp                     who is asked for the time when the mesh does not know it; "": nobody
     wifi metered            [[name, password], ..] in order of liking; true: traffic costs money
     mode relay              auto or the user's own word; never: answer within the quota only

@@ -15,6 +15,11 @@ port i 4104 1024 65535
 group g 239.76.52.1
 upstream u -
 mqtt e -
+mqtt_user s - 64
+mqtt_password s - 128
+mqtt_tls b 0
+mqtt_ca s - 64
+ha b 1
 ntp s pool.ntp.org 64
 wifi w -
 metered b 0
@@ -73,6 +78,17 @@ def _is_endpoint(v):
         return False
 
 
+def _is_host(v):
+    """An address or a name, with a port?"""
+    host, _, port = v.rpartition(":") if isinstance(v, str) else ("", "", "")
+    if not 0 < len(host) <= 64 or not port or port.strip("0123456789") or len(port) > 5:
+        return False
+    if not host.strip("0123456789."):
+        return _is_endpoint(v)
+    letters = host.lower().strip("abcdefghijklmnopqrstuvwxyz0123456789.-")
+    return 0 < int(port) < 65536 and not letters and host[0] not in ".-" and ".." not in host
+
+
 def _is_hex(v, digits):
     return isinstance(v, str) and len(v) == digits and not v.lower().strip("0123456789abcdef")
 
@@ -103,7 +119,7 @@ def _kind(kind, v, args):
     if kind == "h":
         return v == "" or _is_hex(v, int(args[0])), "%s hex digits" % args[0]
     if kind == "e":
-        return v == "" or _is_endpoint(v), 'an address like "192.168.1.5:1883", or ""'
+        return v == "" or _is_host(v), 'like "192.168.1.5:1883" or "broker.lan:8883", or ""'
     if kind == "g":
         ok = isinstance(v, str) and v[:4] == "239." and _is_endpoint(v + ":1")
         return ok, 'a multicast group of one\'s own site, like "239.76.52.1"'
@@ -169,12 +185,17 @@ def checked(given):
             values[key] = v = given[key]
             ok, allowed = _kind(kind, v, args)
             if not ok:
-                # A list of networks holds passwords: it is never shown.
-                shown = "" if kind == "w" else ", not " + repr(v)[:40]
+                # What holds passwords is never shown.
+                shown = "" if kind == "w" or "password" in key else ", not " + repr(v)[:40]
                 raise ValueError("%s must be %s%s." % (key, allowed, shown))
     for key in given:
         if key not in values:
             near = _nearest(key, sorted(values))
             raise ValueError("%s is no setting; the nearest is %s." % (str(key)[:40], near))
     _in_order(values)
+    if values["mqtt_tls"] and not values["mqtt_ca"]:
+        raise ValueError(
+            "mqtt_tls needs mqtt_ca, the file with the CA of the broker's certificate: TLS to "
+            "whoever answers protects nothing."
+        )
     return values.items()

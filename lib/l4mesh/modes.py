@@ -40,11 +40,7 @@ class Modes:
         self.rules = rules(cfg)
         self.values = [None] * len(self.rules)
         self.values[7] = 1 if host else 0
-        # The rungs the user allows, lowest and highest.
-        self._floor = {"standard": 1, "active": 3 if host else 0}.get(cfg.mode, 0)
-        self.ceil = {"passive": 0, "standard": 2}.get(cfg.mode, 3)
-        if cfg.relay == "never" and self._floor < 3:
-            self.ceil = min(self.ceil, 1)
+        self.bound(cfg.mode)
         self.minutes = Minutes()
         self._window = None  # until the first sample, as are the ticks here
         self.judge_at = -1
@@ -55,11 +51,18 @@ class Modes:
         self.due = -1  # when a confirmed change is made
         self._row = -1  # the rule that asks for a fall
         self._block = -1  # the rule that was in the way of a rise last
-        self._start = True
         self._sampled = self._lonely = False
         self.last = (None, None, None, "start")  # signal, value, threshold, direction
         self.mode = PASSIVE
         self.relay_full = False
+
+    def bound(self, mode):
+        """The rungs the user allows, lowest and highest; taken at once with the next sample."""
+        self._floor = {"standard": 1, "active": 3 if self.host else 0}.get(mode, 0)
+        self.ceil = {"passive": 0, "standard": 2}.get(mode, 3)
+        if self.cfg.relay == "never" and self._floor < 3:
+            self.ceil = min(self.ceil, 1)
+        self._start = True
 
     def sample(self, now: int, s):
         """Take the signals of this moment (see the top)."""
@@ -179,6 +182,8 @@ class Modes:
         up = to > self.rung
         if up and to <= self._floor:
             signal, value, threshold = "mode", to, self._floor
+        elif not up and to == self.ceil:  # bound() was called since
+            signal, value, threshold = "mode", to, to
         elif up and self._lonely and to == 1:
             signal, value, threshold = "lonely", 1, 1
         else:

@@ -54,10 +54,27 @@ def test_texts_and_addresses():
     assert "32 bytes" in _bad({"name": "\u00e9" * 17})
     for bad in ("123", "1234567g", "123456789", 12345678):
         assert "8 hex digits" in _bad({"network": bad})
-    for bad in ("example.org:1883", "1.2.3.4", 5):
+    for good in ("1.2.3.4:1883", "example.org:1883", "mqtt-1:8883", ""):
+        assert _checked({"mqtt": good})["mqtt"] == good
+    for bad in ("1.2.3.4", 5, "1.2.3:5", "a..b:1", "-a:1", "a b:1", "a:0", "a:65536", "a:b", ":1"):
         assert "192.168.1.5:1883" in _bad({"mqtt": bad})
     for bad in ("192.168.1.1", "224.0.0.1", "239.1.1", "239.1.1.1:5", ""):
         assert "239.76.52.1" in _bad({"group": bad})
+
+
+def test_passwords_are_never_shown():
+    for key, bad in (("mqtt_password", 5), ("mqtt_password", "geheim" * 30), ("wifi", "geheim")):
+        text = _bad({key: bad})
+        assert text.startswith(key + " must be ") and "geheim" not in text and "5" not in text
+
+
+def test_tls_needs_a_ca():
+    assert "mqtt_ca" in _bad({"mqtt_tls": True}) and "mqtt_ca" in _bad(
+        {"mqtt_tls": True, "mqtt_ca": ""}
+    )
+    given = {"mqtt": "broker.lan:8883", "mqtt_tls": True, "mqtt_ca": "/ca.pem", "mqtt_user": "u"}
+    for key in given:
+        assert _checked(given)[key] == given[key]
 
 
 def test_upstream():

@@ -514,3 +514,22 @@ def test_the_same_seed_gives_the_same_history():
     first = history(0)
     assert first == history(MASK - 7000000)
     assert sum(len(seen) for seen, _ in first) > 2
+
+
+def test_a_mode_that_is_set_later_is_taken_with_the_next_sample():
+    d = Drive(battery=50)
+    assert d.m.mode == PASSIVE  # within the dead band: nothing lifts it
+    d.m.cfg.mode = "standard"
+    d.m.bound("standard")
+    d.run(20)
+    assert d.m.mode == STANDARD and d.seen[0][1:4] == ("standard", "mode", 1)
+    d.run(_LONG, battery=30)
+    assert d.m.mode == STANDARD  # the floor holds
+    d.m.cfg.mode = "passive"
+    d.m.bound("passive")
+    d.run(20)
+    assert d.m.mode == PASSIVE and d.m.last == ("mode", 0, 0, "down")
+    d.m.cfg.mode = "auto"
+    d.m.bound("auto")
+    d.run(_LONG, battery=90)
+    assert d.m.mode == STANDARD
