@@ -37,6 +37,23 @@ def upstream(
     no_mqtt: Annotated[
         bool, typer.Option("--no-mqtt", help="no MQTT on the nearest tier")
     ] = False,
+    mqtt_broker: Annotated[
+        str | None,
+        typer.Option(
+            "--mqtt-broker", help="your broker instead of our MQTT listener", metavar="HOST:PORT"
+        ),
+    ] = None,
+    mqtt_user: Annotated[
+        str, typer.Option("--mqtt-user", help="who the tier is there", metavar="NAME")
+    ] = "",
+    mqtt_password_file: Annotated[
+        Path | None,
+        typer.Option("--mqtt-password-file", help="its first line", metavar="FILE"),
+    ] = None,
+    mqtt_ca: Annotated[
+        Path | None,
+        typer.Option("--mqtt-ca", help="TLS to it, checked by this CA (PEM)", metavar="FILE"),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", help="folder of the stores", metavar="DIR")
     ] = None,
@@ -59,7 +76,11 @@ def upstream(
         typer.Option("--export", help="write that file for one tier and end", metavar="FILE"),
     ] = None,
 ) -> None:
-    """Run the upstream here until Ctrl-C; on loopback only, unless --listen says otherwise."""
+    """Run the upstream here until Ctrl-C; on loopback only, unless --listen says otherwise.
+
+    With your own broker: l4 upstream --mqtt-broker 192.168.1.5:1883 --mqtt-user l4
+    --mqtt-password-file password.txt
+    """
     from .. import network as networks
     from ..upstream import launch
 
@@ -74,6 +95,9 @@ def upstream(
         above = networks.parse_upstream(up or [])
     except ValueError as e:
         raise typer.BadParameter(str(e))
+    if mqtt_broker is None and (mqtt_user or mqtt_password_file or mqtt_ca):
+        raise typer.BadParameter("say which broker with --mqtt-broker HOST:PORT")
+    broker = _broker(mqtt_broker, mqtt_user, mqtt_password_file, mqtt_ca)
     made = session.load_network()
     plan = launch.Plan(
         network=made,
@@ -84,6 +108,7 @@ def upstream(
         data=data or networks.home() / "upstream" / made.name,
         nats=nats,
         up={level: found[0] for level, found in above.items()},
+        broker=broker,
     )
     if export is not None:
         if len(levels) > 1:
@@ -100,3 +125,23 @@ def upstream(
     if not listen.startswith("127."):
         session.out.note(_OPEN.format(where=listen))
     launch.run(session.out, plan.configs(), plan.links)
+
+
+def _broker(where, user, password_file, ca):
+    """The Broker of the options; None without --mqtt-broker. A file that can't be used is told."""
+    from ..upstream.broker_bridge import Broker
+
+    if where is None:
+        return None
+    texts = []
+    for path in (password_file, ca):
+        try:
+            texts.append(path.read_text() if path else "")
+        except (OSError, ValueError) as e:
+            raise ToolError(f"{path} can't be read ({e}). Check the path.") from None
+    broker = Broker.parse(where, user=user, password=texts[0].partition("\n")[0], ca=texts[1])
+    try:
+        broker.context()
+    except OSError as e:  # ssl.SSLError
+        raise ToolError(f"{ca} holds no certificate ({e}). Give the CA's, as PEM.") from None
+    return broker

@@ -1,8 +1,10 @@
-"""Who may use the private nats-server: one service user, and one MQTT user for each node.
+"""Who may use the private nats-server: a service user, an MQTT user for each node, and one for
+Home Assistant.
 
 A node's MQTT user is its id in hex, the password its MQTT password (docs/protocol.md 1). It may
-only publish on `l4/<id>/up` and `l4/<id>/status`, and only subscribe to `l4/<id>/down` (NATS:
-`l4.<id>.up` and so on).
+only publish on its own topics and announcements, and subscribe to what is sent to it (NATS:
+`l4.<id>.up` and so on; docs/mqtt.md). Commands come from Home Assistant's user or the service
+only: no node can send one to another.
 The server acknowledges (PUBACK) and then drops what is published elsewhere, and refuses the
 subscription; so a PUBACK proves nothing, only the mesh's own ACK does.
 
@@ -26,6 +28,7 @@ _GATHER_S = 0.02  # wait this long for others that join at the same moment
 _GAP_S = 0.25  # and reload at most this often
 
 UP_ALL = "l4.*.up"
+HOME = "home-assistant"
 
 
 def up_subject(node: str) -> str:
@@ -62,10 +65,32 @@ def node_user(node: str, password: str) -> dict:
         "password": password,
         "allowed_connection_types": ["MQTT"],
         "permissions": {
-            "publish": [up_subject(node), status_subject(node)],
-            "subscribe": [down_subject(node)],
+            "publish": [
+                *(
+                    "l4.%s.%s" % (node, leaf)
+                    for leaf in ("up", "status", "state", "batch", "cmd.ack")
+                ),
+                "homeassistant.sensor.l4_%s.*.config" % node,
+            ],
+            "subscribe": [down_subject(node), "l4.%s.cmd" % node, "homeassistant.status"],
         },
     }
+
+
+def home_user(password: str) -> dict:
+    """Home Assistant's: reads what nodes show, announces itself, sends commands, cleans up."""
+    return {
+        "user": HOME,
+        "password": password,
+        "allowed_connection_types": ["MQTT"],
+        "permissions": {
+            "publish": ["homeassistant.>", "l4.*.cmd", "l4.*.status"],
+            "subscribe": [
+                "homeassistant.>", "$MQTT.sub.>",
+                *("l4.*.%s" % leaf for leaf in ("status", "state", "batch", "cmd.ack")),
+            ],
+        },
+    }  # fmt: skip
 
 
 class UsersFile:
@@ -83,7 +108,7 @@ class UsersFile:
             return {}
         return {n: p for n, p in pairs.items() if _HEX32.fullmatch(n) and _HEX32.fullmatch(p)}
 
-    def write(self, service: str, password: str, nodes: dict) -> None:
+    def write(self, service: str, password: str, nodes: dict, home: str = "") -> None:
         # "WEBSOCKET" and "LEAFNODE" are not among them: the service speaks on loopback only.
         first = {
             "user": service,
@@ -91,7 +116,8 @@ class UsersFile:
             "allowed_connection_types": ["STANDARD"],
             "permissions": {"publish": [">"], "subscribe": [">"]},
         }
-        users = [first] + [node_user(n, p) for n, p in sorted(nodes.items())]
+        users = [first] + ([home_user(home)] if home else [])
+        users += [node_user(n, p) for n, p in sorted(nodes.items())]
         write_private(self.path, "users = [\n" + ",\n".join(map(json.dumps, users)) + "\n]\n")
 
 
@@ -145,7 +171,7 @@ class Access:
         nats = self._nats
 
         def replace():
-            nats.users.write(nats.user, nats.password, nodes)
+            nats.users.write(nats.user, nats.password, nodes, nats.home)
             if nats.alive:  # else the next start reads the file
                 nats.reload()
 

@@ -12,11 +12,12 @@ from l4mesh.keys import node_id
 
 from .. import fastsig
 from ..errors import ToolError
+from .broker_bridge import Broker
 
 KEYS = {
     "tier", "network", "seed", "groups", "tier_ids", "up", "data", "master", "node_key", "listen",
     "port", "mqtt_listen", "mqtt_port", "nats", "mqtt", "hub", "vaddr", "limits", "tied", "level",
-    "owner",
+    "owner", "broker",
 }  # fmt: skip
 
 
@@ -60,6 +61,7 @@ class TierConfig:
         self.mqtt_port = doc.get("mqtt_port")
         self.nats = doc.get("nats")
         self.mqtt = self.mqtt_port is not None or bool(doc.get("mqtt"))
+        self.broker = Broker.of(doc["broker"]) if doc.get("broker") else None
         self.hub, self.vaddr = doc.get("hub"), doc.get("vaddr")
         self.limits = doc.get("limits", {})
         self.tied = bool(doc.get("tied"))
@@ -71,8 +73,9 @@ def tier_config(network, tier: int, data, up=None, **options) -> dict:
     """The document for tier `tier` of `network` (network.Network).
 
     `up`: {level: "ip:port"} of the tiers above, default those of the network file. `options`:
-    listen, port, mqtt_port (None: no MQTT, 0: any), mqtt_listen, nats (URLs), mqtt, hub, vaddr,
-    limits, tied (end when stdin ends), level (of the log).
+    listen, port, mqtt_port (None: no MQTT, 0: any), mqtt_listen, broker (a dict of
+    broker_bridge.Broker: MQTT there instead), nats (URLs), mqtt, hub, vaddr, limits, tied (end
+    when stdin ends), level (of the log).
     """
     if up is None:
         up = {t: a[0] for t, a in network.upstream.items() if a}

@@ -11,12 +11,13 @@ import socket
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import ToolError
 from ..output import clean
-from .access import write_private
+from .access import HOME, write_private
+from .broker_bridge import Broker
 from .config import TierConfig, tier_config
 from .process import TierProcess
 
@@ -51,6 +52,7 @@ class Plan:
     data: Path
     nats: str | None
     up: dict
+    broker: Broker | None = None  # instead of our own MQTT listener
 
     def configs(self) -> list:
         """The settings of each tier, the farthest from the boards first."""
@@ -68,12 +70,14 @@ class Plan:
         above = {t: a[0] for t, a in self.network.upstream.items() if a}
         above.update(self.up)
         nearest = level == max(self.levels)
-        mqtt = self.mqtt_port is not None and nearest and level > 1
+        mqtt = self.mqtt_port is not None and nearest and level > 1 and not self.broker
         options = {"nats": self.nats} if self.nats else {}
         if mqtt:
             options["mqtt" if self.nats else "mqtt_port"] = (
                 self.mqtt_port if not self.nats else True
             )
+        if self.broker and nearest:
+            options["broker"] = asdict(self.broker)
         return tier_config(
             self.network,
             level,
@@ -147,7 +151,7 @@ def _show(out, tiers):
         {
             "tier": t.name,
             "mesh": t.ready["udp"],
-            "mqtt": "%s:%d" % (t.config["listen"], t.ready["mqtt"]) if t.ready["mqtt"] else None,
+            "mqtt": _mqtt(t),
             "nats": t.ready["nats"],
             "node": t.ready["id"],
             "data": t.config["data"],
@@ -156,7 +160,20 @@ def _show(out, tiers):
     ]
     out.table(rows)
     known = json.dumps([[t.config["tier"], _reachable(t.ready["udp"])] for t in reversed(tiers)])
+    for t in tiers:
+        if t.ready["mqtt"]:
+            out.note(
+                "Home Assistant logs in there as %s; its password is in %s."
+                % (HOME, Path(t.config["data"]) / "nats/home-assistant.txt")
+            )
     out.note('It serves. In a board\'s config: "upstream": %s. Stop with Ctrl-C.' % known)
+
+
+def _mqtt(t):
+    """Where boards find MQTT."""
+    if t.config.get("broker"):
+        return Broker(**t.config["broker"]).where
+    return "%s:%d" % (t.config["listen"], t.ready["mqtt"]) if t.ready["mqtt"] else None
 
 
 def _keep(tiers, stop):

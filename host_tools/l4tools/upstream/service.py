@@ -22,6 +22,7 @@ from l4mesh.wire import put30, u30
 
 from ..errors import ToolError
 from ..link import CableLink, UdpLink
+from .broker_bridge import BrokerBridge
 from .config import TierConfig
 from .mqtt_bridge import MqttBridge
 from .stores import Stores
@@ -68,8 +69,12 @@ class Service:
         try:
             self.tier = tier = Tier(cfg, self.stores, next_epoch(store))
             tier.start(self._link(tier, store))
-            if cfg.mqtt:
-                self._bridge = tier.mqtt = MqttBridge(tier, self.stores.nc)
+            if cfg.mqtt or cfg.broker:
+                self._bridge = tier.mqtt = (
+                    BrokerBridge(tier, cfg.broker)
+                    if cfg.broker
+                    else MqttBridge(tier, self.stores.nc)
+                )
                 await self._bridge.start()
         except BaseException:
             await self.stop()

@@ -10,9 +10,12 @@ class TierInfo(Info):
         if topic == 1:
             return tier_status(tier)
         if topic == 2:
-            return [s for s in (tier.stores.trouble(),) if s] + [
-                "L%d does not answer." % u.level for u in tier.uplinks.list if not u.up
-            ] + (tier.stores.tickets.trouble() if tier.stores.tickets is not None else [])
+            mqtt = tier.mqtt.trouble() if tier.mqtt is not None else ""
+            return (
+                [s for s in (tier.stores.trouble(), mqtt) if s]
+                + ["L%d does not answer." % u.level for u in tier.uplinks.list if not u.up]
+                + (tier.stores.tickets.trouble() if tier.stores.tickets is not None else [])
+            )
         if topic == 3:
             return [[u.level, u.up and u.heard, u.rtt_ms] for u in tier.uplinks.list]
         if topic == 4:
