@@ -52,7 +52,7 @@ def of(old: oldfs.OldFs) -> Kept:
         if path == CONFIG:
             kept.config, kept.dropped = old_config(data)
         elif path == "app.py":
-            if hashlib.sha256(data).hexdigest() not in SHIPPED_APPS:
+            if hashlib.sha256(data).hexdigest() not in SHIPPED_APPS and data != _our_app():
                 kept.files[path], kept.app = data, True
         elif path.startswith(_NODES) or path in _ALWAYS:
             kept.files[path] = data
@@ -60,6 +60,10 @@ def of(old: oldfs.OldFs) -> Kept:
             kept.files[path] = data
     kept.readings = backlog(old.files)
     return kept
+
+
+def _our_app() -> bytes:
+    return (FIRMWARE / "app.py").read_bytes()
 
 
 def _our_modules() -> set[str]:
