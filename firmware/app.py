@@ -1,4 +1,4 @@
-# floor 9: firmware
+# floor 10: firmware
 # YOUR FILE: what this board measures. RAM: what your drivers take.
 """Name your sensors here. The mesh, the queue and the upload are taken care of.
 

@@ -4,6 +4,8 @@
 flight recorder has them too, but for what comes with every reading.
 """
 
+import sys
+
 from l4mesh.endpoint import format_endpoint, id_text
 from l4mesh.events import (
     EV_ACKED,
@@ -49,6 +51,13 @@ def line(e):
 def say(text):
     print("L4 " + text)
     recorder.add(recorder.E_LINE, text)
+
+
+def fault(text, e):
+    """The user's code raised `e`; where, unless that is the hardware's word."""
+    say(text)
+    if not isinstance(e, OSError):
+        sys.print_exception(e)
 
 
 def tell(e):

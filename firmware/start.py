@@ -7,13 +7,14 @@ what only it imports.
 
 import gc
 import os
-import sys
 import time
 
 import console
 import machine
 import network
 import safe_mode
+import start_app
+from board import Board
 from l4mesh import ed25519
 from l4mesh.endpoint import id_text, parse_endpoint
 from l4mesh.identity import Identity
@@ -29,7 +30,6 @@ from l4mesh_io.unload import made_once, unload
 from l4mesh_io.watchdog import Watchdog
 from l4mesh_io.wifi import Wifi
 from provision import open_store
-from sensors import Board, Sensors
 
 _FIRST_WAIT_MS = 20000
 _WDT_MS = 30000
@@ -38,7 +38,7 @@ _WDT_MS = 30000
 def begin(s):
     _first(s)
     if not s.safe:
-        _load_app(s)
+        start_app.load(s)
     _wait(s)
     return _node(s)
 
@@ -129,7 +129,7 @@ def _node(s):
     if not s.safe:
         _add_queue(s, rng)
         _add_mqtt(s, ident)
-        _add_app(s)
+        start_app.add(s)
     _add_ota(s)
     s.sample(now)
     s.runner.add(s.sample)
@@ -181,39 +181,3 @@ def _add_mqtt(s, ident):
     up.on_frame(s.from_mqtt)
     s.node.uplink = up
     s.runner.add(s.poll_mqtt)
-
-
-def _load_app(s):
-    """The user's file is compiled here, so it comes while there is room."""
-    try:
-        s.app = s.serial.call(_import_app)
-    except Exception as e:
-        _app_failed(e)
-
-
-def _import_app():
-    sys.modules.pop("app", None)  # half of it, when this is the second try
-    import app
-
-    return app
-
-
-def _app_failed(e):
-    console.say("app.py: %r; the node runs without it" % e)
-    sys.print_exception(e)
-
-
-def _add_app(s):
-    """The user's sensors; what goes wrong in there must not stop the node."""
-    if s.app is None:
-        return
-    try:
-        named = s.serial.call(s.app.sensors, s.board)
-        s.sensors = Sensors(named, s.board.led, s.serial.call)
-        s.node.notes["sensors"] = s.sensors.why
-        s.runner.add(s.poll_sensors)
-        if hasattr(s.app, "loop"):
-            s.runner.add(s.poll_app)
-    except Exception as e:
-        s.app = None
-        _app_failed(e)

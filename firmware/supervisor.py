@@ -99,7 +99,8 @@ class Supervisor:
 
     def poll_app(self, now):
         try:
-            return self.serial.call(self.app.loop, self.node, now)
+            ms = self.serial.call(self.app.loop, self.node, now)
+            return 1000 if ms is None else min(max(int(ms), 0), 60000)
         except Exception as e:
             console.say("app.loop: %r; called again in a minute" % e)
             return 60000
@@ -166,7 +167,7 @@ def run():
         begin = None
         if ready is True:
             # Another run() takes a soft reset (Ctrl-D). `l4start`: what an image calls these.
-            unload("start", "provision", "l4mesh.identity", "l4start")
+            unload("start", "start_app", "sensor_check", "provision", "l4mesh.identity", "l4start")
             made_once(s)
             gc.collect()
             s.runner.run()

@@ -35,7 +35,9 @@ Source = Path | bytes | str
 
 # Read by name at boot, or edited by users: taken as they are.
 AS_IS = ("boot.py", "main.py", "app.py")
-_SUPERVISOR = "console sensors supervisor"
+# What applications import by name: compiled as it is written.
+DRIVERS = "lib/l4drivers/"
+_SUPERVISOR = "board console sensors supervisor"
 _IO = "clock recorder address udp runner serial unload watchdog wifi store_fs store_nvs"
 _CORE = """compat ticks prng minutes endpoint ring backoff events config keys seal mac wire record
     counters limits routes peers keyring cookie tiers window modes_table modes segments queue sync
@@ -49,7 +51,10 @@ BUNDLES = {
     ),
     # What only the start needs, and what only the reading of settings: both unloaded then.
     "l4config": ("l4mesh.config_check", "settings"),
-    "l4start": ("l4mesh.identity", "l4mesh_io.entropy", "provision", "start"),
+    "l4start": (
+        *("l4mesh.identity", "l4mesh_io.entropy", "provision"),
+        *("sensor_check", "start_app", "start"),
+    ),
     "supervisor": (*("l4mesh_io." + n for n in _IO.split()), *_SUPERVISOR.split()),
 }
 # Modules that applications, tools or late parts of the firmware import by their own name.
@@ -104,7 +109,7 @@ def project(
     modules: dict[str, Module] = {}
     texts = list(users)
     for path, source in files.items():
-        if not path.endswith(".py") or path in AS_IS:
+        if not path.endswith(".py") or path in AS_IS or path.startswith(DRIVERS):
             out[path] = _plain(source)
             if path.endswith(".py"):
                 texts.append(_text(source))

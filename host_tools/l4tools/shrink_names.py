@@ -65,10 +65,10 @@ def _selfish(cls: ast.ClassDef) -> Counter:
         if isinstance(n, ast.Attribute) and n.attr.startswith("_") and n.attr[:2] != "__":
             c[n.attr] += 1
     for s in cls.body:
-        for n in ast.walk(s) if not isinstance(s, ast.FunctionDef) else ():
+        for n in () if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef) else ast.walk(s):
             if isinstance(n, ast.Name):
                 c.pop(n.id, None)
-        if isinstance(s, ast.FunctionDef) and s.decorator_list:
+        if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef) and s.decorator_list:
             c.pop(s.name, None)
     return c
 
@@ -126,7 +126,7 @@ def _private(t: ast.AST, own: dict[str, int], public: set[str], bases: set[str])
     """Rename what is private to each class of a file; {class: {method: its new name}}."""
     done = {}
     for cls in [n for n in ast.walk(t) if isinstance(n, ast.ClassDef)]:
-        methods = [n for n in cls.body if isinstance(n, ast.FunctionDef)]
+        methods = [n for n in cls.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
         done[cls.name] = {n.name: n.name for n in methods}
         if cls.bases or cls.name in bases:
             continue

@@ -187,7 +187,7 @@ def test_floors_are_where_they_belong():
         top = name_of(path).split("/")[1]
         if name_of(path).startswith("firmware/"):
             assert floor >= 8, name_of(path)
-        elif top == "l4mesh_io":
+        elif top in ("l4mesh_io", "l4drivers"):
             assert floor in (8, 9), name_of(path)
         else:
             assert floor <= 7, name_of(path)

@@ -2,7 +2,8 @@
 
 import sys
 
-from sensors import Board, Sensors
+from board import Board
+from sensors import Sensors
 
 
 class Pin:

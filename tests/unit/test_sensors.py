@@ -1,7 +1,8 @@
-"""Sensors: when they are read, what the queue gets, how a failing one is kept apart; the board."""
+"""Sensors: when they are read, what the queue gets, how a failing one is kept apart."""
 
 from l4mesh import ticks
-from sensors import Board, Sensor, Sensors, percent
+from l4mesh_io import clock
+from sensors import Sensor, Sensors
 
 START = ticks.MASK - 5000  # the clock wraps during each test
 
@@ -156,151 +157,6 @@ def test_no_sensors_at_all():
     assert Sensors([]).poll(START, Queue().submit) == 60000
 
 
-def test_misuse_raises_early():
-    for name, unit, every_s in (
-        ("", "V", 1),
-        ("a=b", "V", 1),
-        ("a b", "V", 1),
-        ("n" * 50, "u" * 11, 1),
-        ("a", "V", 0),
-        ("a", "V", 86401),
-    ):
-        try:
-            Sensor(name, unit, every_s, None)
-        except ValueError as e:
-            assert str(e).endswith(".")
-        else:
-            raise AssertionError((name, unit, every_s))
-
-
-def test_percent():
-    assert [percent(mv) for mv in (0, 3300, 3800, 4200, 5000)] == [0, 0, 50, 100, 100]
-    last = 0
-    for mv in range(3200, 4300):
-        assert last <= percent(mv) <= last + 1
-        last = percent(mv)
-    assert last == 100
-
-
-# -- the board
-
-
-class Adc:
-    ATTN_11DB = 3
-    uv = 1900000
-    broken = False
-
-    def __init__(self, pin):
-        self.pin = pin
-        self.range = None
-
-    def atten(self, value):
-        self.range = value
-
-    def read_uv(self):
-        if Adc.broken:
-            raise OSError("ADC2 is used by Wi-Fi")
-        return Adc.uv
-
-
-class PlainAdc:
-    def __init__(self, pin):
-        pass
-
-    def read_uv(self):
-        return 2100000
-
-
-class Machine:
-    Pin = Pin
-    ADC = Adc
-
-
-class Gc:
-    def mem_free(self):
-        return 54321
-
-
-class Esp32:
-    HEAP_DATA = 4
-
-    def idf_heap_info(self, kind):
-        return [(1000, 500, 300, 200), (90000, 60000, 45000, 40000)]
-
-
-class Wifi:
-    up = True
-
-    def rssi(self):
-        return -70
-
-
-def board(**kw):
-    Adc.uv = 1900000
-    Adc.broken = False
-    kw.setdefault("machine", Machine)
-    return Board(gc=Gc(), esp32=Esp32(), **kw)
-
-
-def test_a_board_on_mains():
-    s = board().signals()
-    assert s == {
-        "mains": True,
-        "metered": False,
-        "battery": None,
-        "heap_free": 54321,
-        "heap_largest": 45000,
-        "wifi": False,
-        "rssi": None,
-    }
-
-
-def test_a_board_on_battery():
-    b = board(battery_pin=34, led=2, metered=True, wifi=Wifi(), interval_s=3)
-    s = b.signals()
-    assert (s["mains"], s["battery"], s["metered"]) == (False, 50, True)
-    assert (s["wifi"], s["rssi"]) == (True, -70)
-    assert b._adc.pin.number == 34 and b._adc.range == Adc.ATTN_11DB
-    assert b.led.number == 2 and b.led.mode == Pin.OUT
-    assert b.interval_s == 3
-    assert b.signals() is s  # no garbage
-
-
-def test_a_divider_and_an_adc_with_one_range():
-    class Plain(Machine):
-        ADC = PlainAdc
-
-    assert board(battery_pin=34, machine=Plain).battery() == 100
-    assert board(battery_pin=34, divider=1.8, machine=Plain).battery_mv() == 3780
-
-
-def test_the_battery_is_smoothed_but_a_fall_is_seen_at_once():
-    b = board(battery_pin=34)
-    assert b.battery_mv() == 3800
-    Adc.uv = 1850000  # a burst of the radio
-    assert b.battery_mv() == 3775
-    for _ in range(30):
-        b.battery_mv()
-    assert b.battery_mv() <= 3704
-    Adc.uv = 1600000
-    assert b.battery_mv() == 3200 and b.battery() == 0
-
-
-def test_a_broken_adc_keeps_the_last_word():
-    b = board(battery_pin=34)
-    Adc.broken = True
-    assert b.battery() is None and b.errors == 1
-    Adc.broken = False
-    assert b.battery() == 50
-    Adc.broken = True
-    assert b.battery() == 50 and b.errors == 2
-
-
-def test_no_esp32_no_largest_block():
-    b = Board(machine=Machine, gc=Gc(), esp32=object())
-    assert b.signals()["heap_largest"] is None
-
-
 def test_a_sensor_with_a_band_sends_what_its_line_misses():
     values = [21.0] * 20 + [25.0] * 3 + [None, 25.0]
     it = iter(values)
@@ -333,3 +189,141 @@ def test_text_with_a_tab_is_refused():
     s = Sensors([Sensor("t", "C", 1, lambda: "a\tb")])
     s.poll(0, lambda data, n: True)
     assert s.errors == 1 and "tab" in s.why()
+
+
+def test_the_newest_value_is_there_for_others():
+    it = iter([21.5, None, "open", float("nan"), 22.0, 22.0])
+    s = Sensor("t", "C", 1, lambda: next(it), "temperature", total=True)
+    assert (s.kind, s.total, s.value, s.news) == ("temperature", True, None, False)
+    s.data(s.read())
+    assert s.value == 21.5 and s.news
+    s.news = False
+    s.data(s.read())
+    assert s.value == 21.5 and not s.news
+    s.data(s.read())
+    assert s.value == "open"
+    s.news = False
+    try:
+        s.data(s.read())
+    except ValueError:
+        pass
+    assert s.value == "open" and not s.news
+    s = Sensor("t", "C", 1, lambda: next(it), band=5)  # also what is not sent
+    Sensors([s])
+    assert s.data(s.read()) and s.value == 22.0
+    s.line.sent()
+    s.news = False
+    s.data(s.read())
+    assert s.news
+
+
+def test_hurry_reads_all_at_once():
+    queue = Queue()
+    s = Sensors([Sensor(n, "", 3600, lambda: 1) for n in "abc"])
+    now = run(s, queue, 5000)
+    assert len(queue.got) == 3
+    s.hurry()
+    run(s, queue, 5000, now)
+    assert queue.got[3:] == [b"a=1", b"b=1", b"c=1"]
+
+
+class Told:
+    def __init__(self):
+        self.said = []
+        self.faults = []
+
+    def say(self, text):
+        self.said.append(text)
+
+    def fault(self, text, e):
+        self.faults.append((text, e))
+
+
+def test_a_failure_is_told_once_a_run_of_them():
+    told = Told()
+    answers = [OSError("No X on pin 4: check its wires."), KeyError("k"), 1, KeyError("k")]
+
+    def read():
+        v = answers.pop(0)
+        if isinstance(v, Exception):
+            raise v
+        return v
+
+    s = Sensors([Sensor("a", "", 1, read)], None, None, told.say, told.fault)
+    queue = Queue()
+    s.poll(START, queue.submit)
+    assert s.why() == "a fails: No X on pin 4: check its wires."
+    now = START
+    while answers:
+        now = ticks.add(now, s.poll(now, queue.submit))
+    assert [text for text, _ in told.faults] == [
+        "sensor a: No X on pin 4: check its wires",
+        "sensor a: " + repr(KeyError("k")),
+    ]
+    assert isinstance(told.faults[1][1], KeyError) and s.errors == 3 and s.taken == 1
+
+
+def test_the_second_slow_read_in_a_row_is_told_once():
+    told = Told()
+    ms = [60, 10, 60, 70, 90]
+    t = [START]
+
+    def read():
+        t[0] = ticks.add(t[0], ms.pop(0))
+        return 1
+
+    s = Sensors([Sensor("a", "", 1, read)], None, None, told.say)
+    real = clock.now
+    clock.now = lambda: t[0]
+    try:
+        for _ in range(5):
+            assert (s.all[0].slow > 1) == (len(ms) < 2)
+            s.poll(t[0], Queue().submit)
+            t[0] = ticks.add(t[0], 2000)
+    finally:
+        clock.now = real
+    assert told.said == ["sensor a: a read takes 70 ms; up to 50 keep the node lively"]
+    assert s.why() == "a read of a takes 90 ms."
+
+
+class Watch:
+    """hangs.Hangs, as far as Sensors uses it."""
+
+    def __init__(self, out):
+        self.out = out
+        self.log = []
+
+    def begin(self, i, now):
+        self.log.append(("begin", i))
+        return 5000 if i in self.out else 0
+
+    def end(self, i):
+        self.log.append(("end", i))
+        return len(self.log) >= 8
+
+    def why(self):
+        return ["b is left out"]
+
+
+def test_a_sensor_that_hung_is_left_out_and_the_others_go_on():
+    watch = Watch([1])
+    queue = Queue()
+    all = [Sensor(n, "", 1, lambda: 1) for n in "abc"]
+    s = Sensors(all, None, None, None, None, watch)
+    now = run(s, queue, 1000)
+    assert queue.got == [b"a=1", b"c=1"] and s.why() == "b is left out."
+    assert watch.log == [("begin", 0), ("end", 0), ("begin", 1), ("begin", 2), ("end", 2)]
+    watch.out = []
+    run(s, queue, 5000, now)
+    assert queue.got.count(b"b=1") == 1 and queue.got.count(b"a=1") == 6
+    assert len(watch.log) == 9  # it said that it is not needed any more
+
+
+def test_an_exception_unmarks_the_sensor():
+    watch = Watch([])
+
+    def read():
+        raise OSError(5)
+
+    Sensors([Sensor("a", "", 1, read)], hangs=watch).poll(START, Queue().submit)
+    assert watch.log == [("begin", 0), ("end", 0)]
