@@ -36,6 +36,7 @@ VERBS = {
     "identify": "Blink a board's LED.",
     "remove-node": "Take a node out of the network, everywhere.",
     "readings": "What the boards measured: newest, query, CSV, line protocol, a plot.",
+    "event": "Push an event to the nodes that listen for its topic.",
     "queue": "What waits on a board: how many readings, how old, how the flash wears.",
     "network": "Your networks: make, list, show; what a board is given.",
     "mesh": "Virtual boards on this machine: up, down, ps.",

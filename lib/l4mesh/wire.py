@@ -43,6 +43,12 @@ T_CHUNK = const(21)
 T_DO = const(22)
 T_DONE = const(23)
 T_TIME = const(24)
+T_HAND = const(25)
+T_RECEIPT = const(26)
+T_CARRY = const(27)
+T_CARRIED = const(28)
+T_SUB = const(29)
+T_EVENT = const(30)
 
 FOUND = const(0)
 UNKNOWN = const(1)
@@ -97,16 +103,16 @@ def clear_len(kind: int) -> int:
 
 def min_payload(kind: int) -> int:
     """Shortest payload of a message kind; -1 for a kind that does not exist."""
-    if not 1 <= kind <= T_TIME:
+    if not 1 <= kind <= T_EVENT:
         return -1
     return _MIN[kind]
 
 
 # HELLO BYE COOKIE QUERY ANSWER PING PONG JOIN JOINED BATCH ACK KEYREQ KEY NACK INFO_REQ INFO
 # TICKET GIVEN (as tiers pass them on), OFFER (padded: a WANT is 3 times it) WANT CHUNK, DO DONE,
-# TIME (question and answer alike).
+# TIME (question and answer alike), HAND RECEIPT CARRY CARRIED, SUB EVENT.
 # INFO_REQ is padded to 12: the COOKIE for it (56 B) is never longer than what asked for it.
 _MIN = bytes((
     255, 15, 1, 12, 22, 14, 17, 13, 158, 23, 30, 26,
-    12, 55, 6, 12, 7, 120, 114, 100, 28, 11, 14, 14, 13,
+    12, 55, 6, 12, 7, 120, 114, 100, 28, 11, 14, 14, 13, 56, 17, 72, 58, 6, 5,
 ))  # fmt: skip

@@ -128,6 +128,8 @@ FRAMES = {
     "do": (22, 1, 1, COOKIE, RESTART),
     "done": (23, 1, 1, b"", ORDER + b"\x02\x00" + n(3, 4)),
     "time": (24, 0, 0, b"", b"\x01" + n(513, 2) + n(1795000000000, 6) + n(2, 2) + n(0, 2)),
+    "sub": (29, 1, 1, b"", b"\x00" + n(0, 4) + b"\x02\x05alarm\x04bell"),
+    "event": (30, 1, 1, b"", n(77, 4) + b"\x05alarm" + b"on"),
 }  # fmt: skip
 
 

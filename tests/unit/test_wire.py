@@ -8,7 +8,8 @@ SHORTEST = {
     wire.T_ACK: 26, wire.T_KEYREQ: 12, wire.T_KEY: 55, wire.T_NACK: 6, wire.T_INFO_REQ: 12,
     wire.T_INFO: 7, wire.T_TICKET: 120, wire.T_GIVEN: 114,
     wire.T_DO: 14, wire.T_DONE: 14, wire.T_OFFER: 100, wire.T_WANT: 28, wire.T_CHUNK: 11,
-    wire.T_TIME: 13,
+    wire.T_TIME: 13, wire.T_HAND: 56, wire.T_RECEIPT: 17, wire.T_CARRY: 72, wire.T_CARRIED: 58,
+    wire.T_SUB: 6, wire.T_EVENT: 5,
 }  # fmt: skip
 
 
@@ -35,10 +36,10 @@ def test_numbers_of_sixteen_bits():
 
 
 def test_shortest_payloads_are_those_of_the_protocol():
-    assert len(SHORTEST) == 24
+    assert len(SHORTEST) == 30
     for kind, n in SHORTEST.items():
         assert min_payload(kind) == n, kind
-    for kind in (-1, 0, 25, 255):
+    for kind in (-1, 0, 31, 255):
         assert min_payload(kind) == -1
 
 
@@ -58,7 +59,7 @@ def test_answers_are_at_most_three_times_the_request():
 
 
 def test_only_a_join_has_a_clear_prefix():
-    for kind in range(1, 25):
+    for kind in range(1, 31):
         assert clear_len(kind) == (16 if kind == wire.T_JOIN else 0)
 
 

@@ -5,6 +5,8 @@ the cookie of the moment and the order (docs/protocol.md 4). L1 writes the node 
 every tier forgets its key and record and takes its MQTT user away.
 """
 
+import collections
+
 from l4mesh import orders as do
 from l4mesh.counters import C_BAD_PARSE, C_BAD_SIG
 from l4mesh.orders import ORDER_HEAD, signed_text
@@ -24,6 +26,7 @@ HAD_REGISTRATION, HAD_RECORD, HAD_USER, HAD_READINGS = 1, 2, 4, 8
 class TierOrders:
     def __init__(self, tier):
         self._tier = tier
+        self._published = collections.deque(maxlen=64)  # ids of orders
 
     def on_do(self, slot, sid, buf, addr, started_ns):
         tier = self._tier
@@ -40,12 +43,29 @@ class TierOrders:
         status = self._check(p, bytes(buf[HEAD : HEAD + 8]))
         if status != do.DONE:
             self._reply(sid, addr, p, status)
-            return
-        tier.spawn(self._do(sid, addr, p))
+        elif p[8] == do.DO_PUBLISH:
+            self._reply(sid, addr, p, *self._publish(p))
+        else:
+            tier.spawn(self._do(sid, addr, p))
+
+    def _publish(self, p):
+        """An event, its topic with its length before it: (status, subscribers of this tier)."""
+        at = ORDER_HEAD + 1
+        end = at + p[ORDER_HEAD]
+        if self._tier.level != 1:
+            return do.NOT_HERE, 0
+        if p[:8] not in self._published:  # an order that comes again is the same event
+            if not self._tier.pushed.publish(bytes(p[at:end]), bytes(p[end:-_SIG])):
+                return do.NOT_HERE, 0
+            self._published.append(p[:8])
+        return do.DONE, self._tier.pushed.asked_for_by(bytes(p[at:end]))
 
     def _check(self, p, cookie):
         tier = self._tier
-        if p[8] not in (do.DO_REVOKE, do.DO_READMIT) or len(p) != ORDER_HEAD + _ID + _SIG:
+        if p[8] == do.DO_PUBLISH:
+            if len(p) < ORDER_HEAD + 2 + _SIG or len(p) < ORDER_HEAD + 1 + p[ORDER_HEAD] + _SIG:
+                return do.NOT_HERE
+        elif p[8] not in (do.DO_REVOKE, do.DO_READMIT) or len(p) != ORDER_HEAD + _ID + _SIG:
             return do.NOT_HERE
         owner = tier.cfg.owner
         if owner is None:
@@ -54,7 +74,8 @@ class TierOrders:
         if not fastsig.verify(owner, text, p[-_SIG:]):
             tier.counters.inc(C_BAD_SIG)
             return do.REFUSED
-        if p[ORDER_HEAD : ORDER_HEAD + _ID] in tier.tier_ids.values():
+        node_id = p[ORDER_HEAD : ORDER_HEAD + _ID]
+        if p[8] != do.DO_PUBLISH and node_id in tier.tier_ids.values():
             return do.REFUSED  # it would cut off all that is below
         return do.DONE
 

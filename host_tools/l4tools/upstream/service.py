@@ -76,6 +76,8 @@ class Service:
                     else MqttBridge(tier, self.stores.nc)
                 )
                 await self._bridge.start()
+            if cfg.tier == 1 and self.stores.nc is not None:
+                await tier.pushed.start(self.stores.nc)
         except BaseException:
             await self.stop()
             raise
@@ -108,6 +110,7 @@ class Service:
 
     async def stop(self) -> None:
         if self.tier is not None:
+            await self.tier.pushed.stop()
             await self.tier.stop()
         if self._bridge is not None:
             await self._bridge.stop()

@@ -4,6 +4,7 @@
     joins.py     JOIN       registering, passed up to L1
     batches.py   BATCH      readings, passed up to L1 and acknowledged back
     keyserve.py  KEYREQ     node keys for the tiers below
+    pushed.py    SUB        events, pushed to who asked for them
     orders.py    DO         the owner takes a node out
     tickets.py   TICKET     keys for boards of factory images, passed up to L1
     uplinks.py              asking the tiers above
@@ -37,6 +38,7 @@ from l4mesh.wire import (
     T_BATCH,
     T_COOKIE,
     T_DO,
+    T_EVENT,
     T_GIVEN,
     T_INFO_REQ,
     T_JOIN,
@@ -46,6 +48,7 @@ from l4mesh.wire import (
     T_PING,
     T_PONG,
     T_QUERY,
+    T_SUB,
     T_TICKET,
     clear_len,
     u30,
@@ -59,6 +62,7 @@ from .joins import Joins
 from .keyserve import KeyServe
 from .lookups import Lookups
 from .orders import TierOrders
+from .pushed import Pushed
 from .tickets import Tickets
 from .tier_info import TierInfo
 from .tier_keys import TierKeys
@@ -111,6 +115,7 @@ class Tier:
             self.limits.trust(node_id[:8], addr)
         self.lookups, self.joins, self.batches = Lookups(self), Joins(self), Batches(self)
         self.tickets = Tickets(self, stores.tickets)
+        self.pushed = Pushed(self)
         self.mqtt = None
         self.loopback = False
         self.load = 0
@@ -127,6 +132,7 @@ class Tier:
             T_ANSWER: self._answer, T_PONG: self._answer, T_JOINED: self._sealed_answer,
             T_KEY: self._sealed_answer, T_ACK: self.batches.on_ack, T_DO: self.orders.on_do,
             T_TICKET: self.tickets.on_passed, T_GIVEN: self._answer,
+            T_SUB: self.pushed.on_sub, T_EVENT: self.pushed.on_event,
         }  # fmt: skip
 
     # -- life --------------------------------------------------------------------------------
@@ -183,6 +189,7 @@ class Tier:
             self.served = 0
             self._held.expire(now)
             self.batches.expire(now)
+            self.pushed.tick(now)
             self.own.poll(now)
 
     # -- frames ------------------------------------------------------------------------------
