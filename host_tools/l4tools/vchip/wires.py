@@ -6,6 +6,7 @@ does, this end evens out the network's time: EN, once low, is held while both ar
 a network the second of the pair comes too late for the capacitor that bridges it on a board.
 """
 
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -163,6 +164,7 @@ class Wires:
         self._port: HostPort | None = None
         self._servers: dict[str, socket.socket] = {}
         self._clients: list[_Client] = []
+        self._reserved: list[int] = []  # numbers of terminals that are gone
         self._in_free = self._out_free = 0.0
         self.plug()
 
@@ -174,6 +176,8 @@ class Wires:
     def unplug(self) -> None:
         """The terminal goes, as a USB port does; a new one comes with plug()."""
         if self._port:
+            # A tool that tries the old path again must not find somebody else's terminal there.
+            self._reserved.append(os.open(self._port.path, os.O_RDWR | os.O_NOCTTY))
             self._port.close()
             self._port = None
         for client in self._clients[:]:
@@ -185,6 +189,9 @@ class Wires:
             self.loop.remove_reader(server.fileno())
             server.close()
         self._servers.clear()
+        for fd in self._reserved:
+            os.close(fd)
+        self._reserved.clear()
 
     @property
     def path(self) -> str:
