@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 import threading
 import time
 
@@ -394,6 +395,24 @@ def test_tcp_is_forwarded_delayed_and_cut(hub):
         again.close()
     finally:
         server.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+
+def test_tcp_that_is_reset_while_the_other_end_closes(hub):
+    server = socket.create_server(("127.0.0.1", 0))
+    try:
+        hub.configure(delays={"l3": 150})
+        hub.forward("10.77.0.3:1883", "127.0.0.1:%d" % server.getsockname()[1])
+        conn = connect_tcp(hub.address, "10.77.1.11:40000", "10.77.0.3:1883")
+        server.accept()[0].close()  # its end is on the way for 150 ms
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        conn.close()
+        time.sleep(0.4)
+        conn = connect_tcp(hub.address, "10.77.1.11:40000", "10.77.0.3:1883")
+        server.accept()[0].close()
+        assert conn.recv(1) == b""  # the hub lives
+        conn.close()
+    finally:
         server.close()
 
 

@@ -131,10 +131,13 @@ class _Conn:
             return
         self.loop.remove_writer(sock.fileno())
         if sock in self._eof:
-            if len(self._eof) == 2:
-                self.close()
-            else:
-                sock.shutdown(socket.SHUT_WR)
+            try:
+                if len(self._eof) < 2:
+                    sock.shutdown(socket.SHUT_WR)
+                    return
+            except OSError:  # it was reset meanwhile
+                pass
+            self.close()
 
     def close(self, reset=False):
         for sock in (self.a, self.b):
