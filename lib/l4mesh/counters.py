@@ -63,8 +63,12 @@ C_SEND_ERRNO = const(49)
 C_EV_DROPPED = const(50)
 C_GC = const(51)
 C_MEM_ERROR = const(52)
+C_HANDED = const(53)  # own readings that a custodian gave a receipt for
+C_HANDED_DROPPED = const(54)  # of those, lost to the cap before the upstream had them
+C_KEPT = const(55)  # blobs of neighbours taken into custody
+C_CARRIED = const(56)  # of those, stored upstream
 
-_COUNT = const(53)
+_COUNT = const(57)
 _TOP = const(0x3FFFFFFF)
 
 

@@ -17,6 +17,7 @@ from .peers import (
     O_INTERVAL,
     O_LOAD,
     O_MODE,
+    O_SAID,
     P_FETCHED,
     P_LAN,
     P_SIGNED,
@@ -139,6 +140,7 @@ class Hello:
         # address only. It is not noted as heard (inbox.py), so a claim alone keeps nobody alive.
         peers.set_addr(slot, addr)
         peers.set_flag(slot, P_LAN)
+        peers.set(slot, O_SAID, buf[off])
         peers.set(slot, O_MODE, buf[off + 1])
         peers.set(slot, O_BATTERY, buf[off + 2])
         peers.set(slot, O_LOAD, buf[off + 3])

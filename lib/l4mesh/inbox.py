@@ -59,9 +59,14 @@ class Inbox:
             T_DO: self._order, T_OFFER: self._update, T_WANT: self._update, T_CHUNK: self._update,
         }  # fmt: skip
 
-    def handle(self, kind: int, f) -> None:
-        """Frames of `kind` go to f(slot, buf, addr, now): machines that not every node has."""
-        self._do[kind] = f
+    def handle(self, kind: int, f):
+        """Frames of `kind` go to f(slot, buf, addr, now): machines that not every node has.
+
+        -> what took them before, or None. `f` None: nobody takes them any more."""
+        old = self._do.pop(kind, None)
+        if f:
+            self._do[kind] = f
+        return old
 
     def receive(self, buf, n: int, addr: bytes, now: int) -> bool:
         """One datagram: buf[:n] from the 6-byte endpoint `addr`. The buffer stays the caller's.
@@ -98,7 +103,7 @@ class Inbox:
         self._count.inc(C_COOKIE_SENT)
         tx.send(o + 12, addr)
 
-    def _allowed(self, slot, buf, addr, now):
+    def allowed(self, slot, buf, addr, now):
         """Unicast work: only for a proven address, and within the limit of the id."""
         if not self._gate.proven(slot, buf, addr):
             self._challenge(slot, buf, addr)
@@ -145,7 +150,7 @@ class Inbox:
                     node.update(buf, addr, now)
 
     def _query(self, slot, buf, addr, now):
-        if self._allowed(slot, buf, addr, now):
+        if self.allowed(slot, buf, addr, now):
             self._serve.query(buf, self._gate, addr, now)
 
     def _answer(self, slot, buf, addr, now):
@@ -165,7 +170,7 @@ class Inbox:
             self._peers.set_flag(slot, P_FETCHED, False)
 
     def _ping(self, slot, buf, addr, now):
-        if not self._allowed(slot, buf, addr, now):
+        if not self.allowed(slot, buf, addr, now):
             return
         g = self._gate
         tx = self._tx
@@ -207,7 +212,7 @@ class Inbox:
             self._node.events.put((EV_ACKED, new))
 
     def _info_req(self, slot, buf, addr, now):
-        if not self._allowed(slot, buf, addr, now):
+        if not self.allowed(slot, buf, addr, now):
             return
         if self._info is None:
             from .info import Info  # only when somebody asks: it costs 3 kB
@@ -240,5 +245,5 @@ class Inbox:
         # A CHUNK is the answer to a question of ours, found by its token.
         update = self._node.update
         if update is not None and not self._gate.linked:
-            if buf[1] == T_CHUNK or self._allowed(slot, buf, addr, now):
+            if buf[1] == T_CHUNK or self.allowed(slot, buf, addr, now):
                 update(buf, addr, now)

@@ -87,5 +87,9 @@ class Own:
             self._next, 0, self._net, self.epoch, self._counter, self.public_key, self._tier,
             self.caps, self.lan, self.public, self.relay, self._life,
         )  # fmt: skip
-        self._job = self._crypto.Sign(self._seed, self.public_key, signed_text(self._next, 0))
+        self._job = self.sign(signed_text(self._next, 0))
         return 0
+
+    def sign(self, text):
+        """The job of signing `text` as this node; each use has its own first bytes."""
+        return self._crypto.Sign(self._seed, self.public_key, text)

@@ -5,7 +5,7 @@
  0 short id 8 | 8 endpoint 6 | 14 flags | 15 mode | 16 battery | 17 load | 18 epoch 4
 22 top counter 4 | 26 window 16 (bit c % 128: counter c was seen) | 42 last heard 4 (tick)
 46 interval 2 (s) | 48 round trip 2 (0.1 ms, 0 unknown) | 50 asked | 51 hits | 52 record hash 8
-60 unused 4
+60 what its last hello said 1 (the flags) | 61 unused 3
 
 A slot is addressed by its number; machines read and write it by the methods and offsets below.
 """
@@ -29,6 +29,7 @@ O_RTT = const(48)
 O_ASKED = const(50)
 O_HITS = const(51)
 O_HASH = const(52)
+O_SAID = const(60)
 
 P_PROVEN = const(1)  # its address was proven by a cookie
 P_LAN = const(2)  # heard by hello on this LAN

@@ -4,8 +4,9 @@
 
 `push` returns True when the reading is in flash. `batch` hands out readings that nobody
 acknowledged, once: first what was taken since `split`, which is called when an outage ends, then
-the history before it, each from the oldest on. `again` writes a batch once more; `rewind` starts
-over. A batch never crosses a segment and never a hole, so its boundaries can always be repeated.
+the history before it, each from the oldest on; what is `handed` over last. `again` writes a batch
+once more; `rewind` starts over. A batch never crosses a segment and never a hole, so its
+boundaries can always be repeated.
 Acknowledgements live in RAM: after a boot, what was acknowledged but not freed is sent once more.
 
 Sequences are ints below 2**30 and run on over boots, within the 8-byte queue id `id`. Both, the
@@ -45,7 +46,9 @@ class Queue:
         self.volatile = volatile
         self.readings = self.bytes_written = self.dropped = 0
         self._live = 0  # readings from this sequence on are no history
+        self.handed = 0  # those before it a neighbour has, too (hand.py)
         self._out = self._new = 0  # where batch() goes on in history, and from _live on
+        self._end = 0  # where that history ends: before _live, then before `handed`
         self._mark_no = self._mark_seq = self._mark_pos = 0  # where the last batch ended
 
     @property
@@ -64,7 +67,7 @@ class Queue:
 
     def open(self):
         """Recover what the medium holds. False = it cannot be read; push tries again by itself."""
-        self._live = self._out = self._new = 0
+        self._live = self._out = self._new = self._end = self.handed = 0
         self._mark_no = self._mark_seq = self._mark_pos = 0
         ok = self._s.open()
         self._settle()
@@ -127,9 +130,12 @@ class Queue:
             row, at, n = self._open_run(max(self._new, self._live), 255)
             if not n:
                 live = False
-                row, at, n = self._open_run(self._out, 255, self._live)
+                row, at, n = self._open_run(self._out, 255, self._end)
                 if not n:
-                    return None
+                    if not self.handed or self._end <= self.handed:
+                        return None
+                    self._out, self._end = 0, self.handed
+                    continue
             first = s.first[row] + at
             pos = 0  # or where the last batch ended, which saves reading the segment up to there
             if self._mark_no == s.number[row] and first >= self._mark_seq:
@@ -157,6 +163,19 @@ class Queue:
                 return end if n == count else -1
         return -1
 
+    def on_drop(self, f):
+        """f(segments, row) counts what the cap takes and `dropped` does not; None: nobody."""
+        self._s.dropping = f
+
+    def since(self, seq, buf, off, room):
+        """Write the oldest pending readings from `seq` on: -> (first, count, end) or None."""
+        row, at, n = self._open_run(seq, 255)
+        if not n:
+            return None
+        first = self._s.first[row] + at
+        n, end, _ = self._copy(row, 0, first, n, buf, off, off + room)
+        return (first, n, end) if n else None
+
     def _copy(self, row, pos, first, limit, buf, off, stop):
         """Readings first.. of a row to buf: -> (how many, end, file offset behind them)."""
         s = self._s
@@ -179,11 +198,13 @@ class Queue:
 
     def rewind(self):
         """Hand out again what was handed out and is not acknowledged."""
-        self._out = self._new = 0
+        self._out, self._end = self.handed, self._live
+        self._new = 0
 
     def split(self):
         """What is in the queue now is history: what is taken from now on goes before it."""
-        self._live = max(self._s.next, 0)
+        self._live = self._end = max(self._s.next, 0)
+        self._out = max(self._out, self.handed)
 
     def ack(self, queue_id, ranges):
         """Stored upstream: (first, last) pairs. -> readings newly done, -1 for another queue."""

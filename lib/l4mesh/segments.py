@@ -49,6 +49,7 @@ class Segments:
         self.done = bytearray(cap)  # how many bits are set below
         self._bits = bytearray(_BITS * cap)  # 1 = acknowledged, or damaged and given up
         self.lost = self.faults = 0  # readings given up, troubles met; the owner may zero them
+        self.dropping = None  # f(self, row) says how many readings of it are lost another way
         self._forget()
 
     def _forget(self):
@@ -125,8 +126,7 @@ class Segments:
         self.lost += lost
         self._off = self.pos
         torn = _SIZE if self._end < 0 else self._end - self.pos
-        if torn or lost:
-            self.faults += 1
+        self.faults += bool(torn or lost)
         return first + n, torn // _MIN + 1 if torn else 0
 
     def walk(self, no, pos):
@@ -191,13 +191,13 @@ class Segments:
         """A row for a new segment, which becomes the newest; the oldest makes room, counted."""
         live = self.live
         if len(live) == self._cap:
+            self.lost -= self.dropping(self, live[0]) if self.dropping else 0
             self.lost += self._free(live[0])
         row = min(r for r in range(self._cap) if r not in live)
         self.number[row] = no
         self.first[row] = first
         self.count[row] = self.done[row] = 0
-        for i in range(row * _BITS, (row + 1) * _BITS):
-            self._bits[i] = 0
+        self._bits[row * _BITS : (row + 1) * _BITS] = bytes(_BITS)
         live.append(row)
         return row
 

@@ -100,6 +100,28 @@ MANIFEST = b"L4O\x01" + n(7, 4) + n(len(UPDATE), 4) + b"\x01\x18\x06\x01\x03any\
 MANIFEST += b"\x07app.mpy" + n(len(UPDATE), 3) + sha256(UPDATE).digest()
 MANIFEST += ed25519.sign(OWNER_SEED, b"l4-ota-v1\x00" + sha256(MANIFEST).digest())
 BUNDLE = sha256(MANIFEST).digest()[:16]
+
+
+def blob(origin):
+    """A reading of `origin`, as it gives it into custody; and the upstream's word on it."""
+    seal_key = hkdf(hkdf(MASTER, b"l4-node-v1" + origin), b"l4-seal-v1")
+    tag_key, key, ack_key = (
+        hkdf(seal_key, b"l4-blob-%s-v1" % u) for u in (b"tag", b"seal", b"ack")
+    )
+    head = origin + QUEUE + n(41, 4) + b"\x01"
+    tag = hmac(tag_key, head + READING)[:16]
+    # xored() takes bytes 8 to 28 of a header: here all of head and tag make the key.
+    ecb = aes_ecb(hmac(key, head + tag)[:16])
+    stream = b"".join(ecb(n(i, 16)) for i in range(len(READING) // 16 + 1))
+    sealed = bytes(x ^ y for x, y in zip(READING, stream, strict=False))
+    word = origin + QUEUE + b"\x00\x01" + n(0, 4) + n(41, 4)
+    return head + sealed + tag, word + hmac(ack_key, word)[:16]
+
+
+BLOB, _ = blob(ID)
+KEPT, WORD = blob(PEER)
+RECEIPT = b"l4-receipt-v1\x00" + KEPT[:29] + sha256(KEPT).digest()
+RECEIPT = sha256(KEPT).digest()[:16] + b"\x00" + PUBLIC + ed25519.sign(SEED, RECEIPT)
 # name: type, linked, sealed, cookie, payload in clear
 FRAMES = {
     "hello": (1, 0, 0, b"", b"\x03\x02\x64\x00" + n(121, 2) + HASH + b"\x00"),
@@ -128,6 +150,10 @@ FRAMES = {
     "do": (22, 1, 1, COOKIE, RESTART),
     "done": (23, 1, 1, b"", ORDER + b"\x02\x00" + n(3, 4)),
     "time": (24, 0, 0, b"", b"\x01" + n(513, 2) + n(1795000000000, 6) + n(2, 2) + n(0, 2)),
+    "hand": (25, 0, 0, COOKIE, BLOB),
+    "receipt": (26, 0, 0, b"", RECEIPT),
+    "carry": (27, 1, 0, b"", ID + KEPT),
+    "carried": (28, 0, 0, b"", ID + WORD),
     "sub": (29, 1, 1, b"", b"\x00" + n(0, 4) + b"\x02\x05alarm\x04bell"),
     "event": (30, 1, 1, b"", n(77, 4) + b"\x05alarm" + b"on"),
 }  # fmt: skip

@@ -134,7 +134,7 @@ class World:
     def restart(self, node, epoch, addr=None):
         """Power cut and boot: the same identity with an empty memory. Returns the new Node."""
         i = self.nodes.index(node)
-        del self.ends[node.link.local]
+        self.ends.pop(node.link.local, None)  # it may be off already
         addr = addr or node.link.local
         old = node.own
         ident = Identity(

@@ -1,9 +1,10 @@
 """One frame of each type, made once by tests/golden/make.py, read by the code of today."""
 
 from binascii import unhexlify
+from hashlib import sha256
 
 from kit import Wire
-from l4mesh import ed25519, keys, ota_manifest, wire
+from l4mesh import blob, ed25519, keys, ota_manifest, wire
 from l4mesh.cookie import Cookies
 from l4mesh.counters import Counters
 from l4mesh.gate import Gate
@@ -20,8 +21,8 @@ from world import Entropy
 HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
 NAMES = ("", "hello", "bye", "cookie", "query", "answer", "ping", "pong", "join", "joined",
          "batch", "ack", "keyreq", "key", "nack", "info_req", "info",
-         "ticket", "given", "offer", "want", "chunk", "do", "done", "time", "", "", "", "",
-         "sub", "event")  # fmt: skip
+         "ticket", "given", "offer", "want", "chunk", "do", "done", "time",
+         "hand", "receipt", "carry", "carried", "sub", "event")  # fmt: skip
 KINDS = [k for k, name in enumerate(NAMES) if name]
 ADDR = bytes((10, 77, 1, 9, 16, 8))
 
@@ -84,7 +85,7 @@ def test_the_gate_takes_them():
         g, count = gate()
         assert g.check(f, len(f), ADDR, 0) >= 0, (NAMES[kind], count.items())
         assert g.kind == kind and g.end == len(f) - 16
-        assert g.linked == (6 <= kind <= 13 or kind in (17, 18, 22, 23, 29, 30))
+        assert g.linked == (6 <= kind <= 13 or kind in (17, 18, 22, 23, 27, 29, 30))
         assert g.sealed == (8 <= kind <= 13 or kind in (22, 23, 29, 30))
         bad = bytearray(f)
         bad[-20] ^= 1
@@ -149,6 +150,27 @@ def test_what_is_in_them():
     assert p[25] == 1 and len(p) == 26 + 8
     p = load("key")["payload"]
     assert p[5:21] == K["id"] and p[21:53] == K["nodekey"] and wire.u16(p, 53) == 60
+
+
+def test_custody():
+    own = blob.keys_of(keys.seal_key(K["nodekey"]))
+    theirs = blob.keys_of(keys.seal_key(keys.node_key(K["master"], K["peer"])))
+    b = bytearray(load("hand")["payload"])
+    clear = load("batch")["payload"]
+    assert blob.unclose(own, b, 0, len(b)) == len(clear) and bytes(b[: len(clear)]) == clear
+    assert blob.close(own, b, 0, len(clear)) == len(b) and bytes(b) == load("hand")["payload"]
+    p = load("carry")["payload"]
+    kept = p[16:]
+    assert p[:16] == K["id"] and kept[:16] == K["peer"] and kept != bytes(b)
+    b = bytearray(kept)
+    assert blob.unclose(theirs, b, 0, len(b)) > 0
+    h = sha256(kept).digest()
+    p = load("receipt")["payload"]
+    assert p[:17] == h[:16] + b"\x00" and p[17:49] == K["public"]
+    assert ed25519.verify(K["public"], b"l4-receipt-v1\x00" + kept[:29] + h, p[49:])
+    p = load("carried")["payload"]
+    assert p[:16] == K["id"] and p[16:32] == K["peer"] and p[40:42] == b"\x00\x01"
+    assert blob.ack_good(theirs, p, 16, len(p)) and not blob.ack_good(own, p, 16, len(p))
 
 
 def test_an_update():

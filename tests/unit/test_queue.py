@@ -301,6 +301,57 @@ def test_bytes_written_is_what_reached_the_medium():
     assert q.bytes_written == sum(port._len)
 
 
+def test_what_is_handed_over_goes_last():
+    q = make()
+    for i in range(200):
+        assert push(q, i, 20)
+    assert q.since(0, _buf, 7, 110)[:2] == (0, 3)
+    first, count, end = q.since(60, _buf, 7, 1087)
+    assert first == 60 and parse(_buf, 7, end) == list(range(60, 60 + count))
+    q.ack(q.id, ((60, 70),))
+    assert q.since(60, _buf, 7, 1087)[0] == 71 and q.since(200, _buf, 7, 1087) is None
+    q.handed = 100
+    q.split()
+    push(q, 200)
+    order = []
+    while True:
+        made = q.batch(_buf, 7, 1087)
+        if made is None:
+            break
+        order += parse(_buf, 7, made[2])
+    assert order == [200] + list(range(100, 200)) + list(range(60)) + list(range(71, 100))
+    assert q.batch(_buf, 7, 1087) is None
+    push(q, 201)
+    assert q.batch(_buf, 7, 1087)[0] == 201 and q.batch(_buf, 7, 1087) is None
+    q.rewind()
+    assert sorted(drain(q)) == list(range(60)) + list(range(71, 202))
+    q.handed = 0
+    q.rewind()
+    assert sorted(drain(q)) == list(range(60)) + list(range(71, 202))
+    assert q.open() and q.handed == 0
+
+
+def test_somebody_may_count_what_the_cap_takes():
+    q = make(cap=2)
+    seen = []
+
+    def dropping(segments, row):
+        seen.append((segments.first[row], segments.count[row]))
+        return 3
+
+    for i in range(500):
+        if i == 100:
+            q.on_drop(dropping)
+        assert push(q, i, 30)
+    assert seen and seen[0][0] == 0
+    assert q.dropped == sum(n for _, n in seen) - 3 * len(seen) == q._counters.get(C_DROPPED)
+    q.on_drop(None)
+    n = len(seen)
+    for i in range(200):
+        assert push(q, i, 30)
+    assert len(seen) == n and q.pending + q.dropped + 3 * n == 700
+
+
 def test_what_came_after_a_split_goes_first_and_nothing_is_left_out():
     q = make()
     for i in range(300):

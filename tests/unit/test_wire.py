@@ -45,7 +45,7 @@ def test_shortest_payloads_are_those_of_the_protocol():
 
 def test_a_cookie_is_never_longer_than_what_asks_for_one():
     asks = (wire.T_QUERY, wire.T_PING, wire.T_INFO_REQ, wire.T_JOIN, wire.T_DO)
-    for kind in asks + (wire.T_OFFER, wire.T_WANT):
+    for kind in asks + (wire.T_OFFER, wire.T_WANT, wire.T_HAND):
         assert min_payload(kind) >= min_payload(wire.T_COOKIE)
 
 

@@ -145,7 +145,7 @@ class Offers:
             return
         part, off, n = buf[o + 20], u30(buf, o + 22), u16(buf, o + 26)
         # What is asked for goes to a proven address only; a no is no work.
-        if part in _PARTS and not self._node.inbox._allowed(slot, buf, addr, now):
+        if part in _PARTS and not self._node.inbox.allowed(slot, buf, addr, now):
             return
         if g is not None:
             g.heard_s = asyncio.get_running_loop().time()
