@@ -18,7 +18,6 @@ from board import Board
 from l4mesh import ed25519
 from l4mesh.endpoint import id_text, parse_endpoint
 from l4mesh.identity import Identity
-from l4mesh.keys import mqtt_password
 from l4mesh.node import Node
 from l4mesh.prng import XorShift
 from l4mesh_io import clock, recorder
@@ -130,6 +129,7 @@ def _node(s):
         _add_queue(s, rng)
         _add_mqtt(s, ident)
         start_app.add(s)
+        _add_home(s, rng)
     _add_ota(s)
     s.sample(now)
     s.runner.add(s.sample)
@@ -171,13 +171,20 @@ def _add_ota(s):
 
 
 def _add_mqtt(s, ident):
-    if not s.cfg.mqtt or ident.node_key is None:
-        return
-    from l4mesh_io.mqtt import MqttUplink
+    if s.cfg.mqtt and ident.node_key is not None:
+        import uplink
 
-    host, port = s.cfg.mqtt.split(":")
-    user = id_text(ident.id)
-    up = MqttUplink(host, int(port), user, mqtt_password(ident.node_key), user, feed=s.dog.feed)
-    up.on_frame(s.from_mqtt)
-    s.node.uplink = up
-    s.runner.add(s.poll_mqtt)
+        uplink.begin(s, ident)
+        unload("uplink")
+        if s.node.uplink is not None:
+            type(s.node.uplink).__init__ = None  # made once
+
+
+def _add_home(s, rng):
+    if s.node.uplink is None or not s.cfg.ha:
+        return
+    import home_start
+    from l4mesh import __version__
+
+    type(home_start.begin(s, rng, __version__)).__init__ = None  # made once
+    unload("home_start")

@@ -45,6 +45,8 @@ class Supervisor:
         self._good = False
         self.judge = None  # of an update on trial
         self.updater = None
+        self._care = None
+        self._answered = 0
         self._complained = clock.now()
         self._started = clock.now()
 
@@ -57,9 +59,11 @@ class Supervisor:
 
     def care(self):
         """What carries out the owner's orders: loaded with the first of them."""
-        from care import Care
+        if self._care is None:
+            from care import Care
 
-        return Care(self)
+            self._care = Care(self)
+        return self._care
 
     def improv(self, now):
         """An Improv packet begins on the serial line."""
@@ -89,7 +93,11 @@ class Supervisor:
         return wait
 
     def poll_mqtt(self, now):
-        return self.node.uplink.poll(now)
+        """A handshake may block when nobody asked anything since the last look."""
+        n = self.runner.answered
+        idle = n == self._answered
+        self._answered = n
+        return self.node.uplink.poll(now, idle)
 
     def from_mqtt(self, buf, n):
         self.node.receive(buf, n, bytes(6), clock.now())

@@ -1,6 +1,6 @@
 # floor 5: machines
 # Commands by MQTT: a few verbs in JSON, each with an answer. RAM: 1.5 kB, when configured.
-"""Commands(up, verbs), polled by the loop.
+"""Commands(up, verbs), polled by the loop; come(data, retained) takes what came on the topic.
 
     l4/<id>/cmd       {"do": "identify", "id": 7, "s": 30}      at most 256 bytes
     l4/<id>/cmd/ack   {"id": 7, "ok": true, "why": ""}          the same id, whatever it was
@@ -31,9 +31,12 @@ class Commands:
         self._tokens = _BURST
         self._filled = None
         self.done = self.dropped = 0
-        up.hear(up.base + b"/cmd", self._come)
 
-    def _come(self, data, retained):
+    @property
+    def busy(self):
+        return bool(self._in or self._acks)
+
+    def come(self, data, retained):
         if retained or len(self._in) >= _WAITING:
             self.dropped += 1
         else:

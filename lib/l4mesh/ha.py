@@ -9,7 +9,7 @@
     l4/<id>/batch               {"err": 2, "r": [["temperature", 1795000000000, 21.5], ..]}: values
                                 of the time without connection, each with its own ms since 1970 and
                                 the error of the clock in s. Home Assistant cannot date a state
-                                back, so these are never states; the newest 48, the queue has all
+                                back, so these are never states; the newest 32, the queue has all
 
 `sources` have name, unit, kind (device class or None), total (only grows), every_ms, value and
 news (True: `value` is new; Home clears it); a Diagnostic is asked here. Those that do not fit in
@@ -30,7 +30,7 @@ _EACH_MS = const(1000)
 _SETTLE_MS = const(2000)  # for Home Assistant to subscribe to what it was just told of
 _DIAG_MS = const(60000)
 _SILENT_S = const(180)  # a state comes at least once a minute
-_LATE = const(48)
+_LATE = const(32)
 _OLD_MS = const(400000000)  # ticks cannot tell more than six days
 _MOST = const(600)  # bytes of a payload
 _NAME = const(40)
@@ -71,9 +71,8 @@ def _is_number(s):
     return bool(s.unit or s.kind or s.total)
 
 
-def _plain(s):
-    """The value of a source as JSON."""
-    v = s.value
+def _plain(s, v):
+    """A value of a source as JSON."""
     if isinstance(v, str):
         return "null" if _is_number(s) else json.dumps(v[:_TEXT])
     return "%.6g" % v if isinstance(v, float) else json.dumps(v)
@@ -109,7 +108,7 @@ class Home:
         self._due = None  # when it is made again
         self._born = self._dirty = False
         self._looked = self._quiet = None
-        self._late = []  # (row, value as JSON, ticks)
+        self._late = []  # row, value, ticks; row, ..
         self.dropped = 0
         up.hear(_PREFIX + b"status", self._birth)
 
@@ -197,7 +196,7 @@ class Home:
         """All values as they are."""
         out = []
         for name, s, at in self._rows:
-            out.append('"%s":%s' % (name, "null" if at is None else _plain(s)))
+            out.append('"%s":%s' % (name, "null" if at is None else _plain(s, s.value)))
         return ("{" + ",".join(out) + "}").encode()
 
     def _look(self, now):
@@ -214,13 +213,13 @@ class Home:
                 row[2] = now
                 self._dirty = True
                 if not own and not self._mqtt.up:
-                    self._late.append((i, _plain(s), now))
+                    self._late += (i, s.value, now)
             elif at is not None and ticks.diff(now, at) > 3 * s.every_ms + _DIAG_MS:
                 row[2] = None
                 self._dirty = True
         late = self._late
-        while late and (len(late) > _LATE or ticks.diff(now, late[0][2]) > _OLD_MS):
-            late.pop(0)
+        while late and (len(late) > 3 * _LATE or ticks.diff(now, late[2]) > _OLD_MS):
+            del late[:3]
             self.dropped += 1
 
     def _tell_late(self, now):
@@ -231,11 +230,12 @@ class Home:
         ms = int.from_bytes(known[0], "big")
         out = '{"err":%d,"r":[' % known[1]
         n = 0
-        for i, value, at in self._late:
-            if len(out) > _MOST - _NAME - 80:
-                break
-            name = self._names[i]
-            out += '%s["%s",%d,%s]' % ("," if n else "", name, ms - ticks.diff(now, at), value)
-            n += 1
+        late = self._late
+        while n < len(late) and len(out) <= _MOST - _NAME - 80:
+            name, s = self._rows[late[n]][:2]
+            value = _plain(s, late[n + 1])
+            at = ms - ticks.diff(now, late[n + 2])
+            out += '%s["%s",%d,%s]' % ("," if n else "", name, at, value)
+            n += 3
         if self._mqtt.say(self._mqtt.base + b"/batch", (out + "]}").encode()):
-            del self._late[:n]
+            del late[:n]

@@ -4,12 +4,38 @@ First the connection alone (a board that is an uplink and nothing more, by both 
 then whole firmware on a virtual board with tiers above it.
 """
 
+import asyncio
+import json
 import random
 import time
+from types import SimpleNamespace
 
 import paho.mqtt.client as paho
 import pytest
-from mqttbed import BROKERS, FORKS, NODE, OTHER, Board, Mosquitto, Nats, certificates, frame
+import tierbed
+from l4mesh.config import Config
+from l4tools.care import checks, remove
+from l4tools.lan.hub import Hub
+from l4tools.mesh.boards import Boards
+from l4tools.mesh.tiers import MQTT, UPSTREAM
+from l4tools.network import Network
+from l4tools.upstream.broker_bridge import Broker, BrokerBridge
+from l4tools.upstream.config import tier_config
+from l4tools.upstream.connect import connect
+from l4tools.upstream.process import TierProcess
+from l4tools.upstream.readings import Readings
+from mqttbed import (
+    BROKERS,
+    FORKS,
+    NODE,
+    OTHER,
+    Board,
+    Mosquitto,
+    Nats,
+    certificates,
+    frame,
+    free_port,
+)
 
 UP, DOWN = "l4/%s/up" % NODE, "l4/%s/down" % NODE
 STATUS, CMD = "l4/%s/status" % NODE, "l4/%s/cmd" % NODE
@@ -232,3 +258,244 @@ def test_tls_to_whoever_answers_is_refused(made, tmp_path):
     broker.kill()
     broker = made(Mosquitto, certificate=old).start()
     made(Board, broker.mqtt, ca=str(other)).why("certificate")  # over
+
+
+def test_doctor_asks_with_the_log_in_of_the_settings(made):
+    broker = made(Mosquitto).start()
+    where = "127.0.0.1:%d" % broker.mqtt
+    cfg = Config({"mqtt": where, "mqtt_user": NODE, "mqtt_password": "pw"})
+    assert checks.broker(where, None, None, cfg).verdict == checks.OK
+    cfg.mqtt_password = "geheim"
+    found = checks.broker(where, None, None, cfg)
+    assert found.verdict == checks.BAD and "mqtt_password" in found.fix
+    assert "geheim" not in repr(found)
+    cfg.mqtt_tls = True
+    assert checks.broker(where, None, None, cfg).verdict == checks.SKIPPED
+
+
+def test_a_tier_says_what_is_wrong_with_its_broker(made, tmp_path):
+    ca, pair = certificates(tmp_path, "localhost")
+    broker = made(Mosquitto, certificate=pair).start()
+
+    async def said(*, password="svc", ca=ca, host="localhost", port=broker.mqtt):
+        tier = SimpleNamespace(level=3)
+        b = Broker(host, port, "svc", password, ca.read_text() if ca else "")
+        bridge = BrokerBridge(tier, b)
+        await bridge.start()
+        try:
+            await tierbed.until(lambda: "not connected yet" not in bridge.trouble(), "an answer")
+            assert b.where in bridge.trouble() or not bridge.trouble()
+            assert not bridge.trouble() or not bridge._publish(NODE, b"x")
+            return bridge.trouble()
+        finally:
+            await bridge.stop()
+
+    (tmp_path / "y").mkdir()
+    other = certificates(tmp_path / "y", "localhost")[0]
+    assert asyncio.run(said()) == ""
+    for wrong in (
+        {"password": "geheim"}, {"ca": None}, {"ca": other}, {"host": "127.0.0.1"},
+        {"port": free_port()},
+    ):  # fmt: skip
+        text = asyncio.run(said(**wrong))
+        assert text.startswith("No connection to the MQTT broker at ") and "geheim" not in text
+
+
+# -- the whole firmware, with tiers above it -----------------------------------------------------
+
+APP = """
+from sensors import Sensor
+
+n = [0]
+
+def sensors(board):
+    quiet = board.machine.ADC(board.machine.Pin(34))
+
+    def count():
+        if quiet.read_uv() > 2000000:
+            return None
+        n[0] += 1
+        return n[0]
+
+    return [
+        Sensor("count", "", 0.2, count),
+        Sensor("warm", "\\u00b0C", 3600, lambda: 21.5, kind="temperature"),
+    ]
+"""
+
+
+HEAP = 288 << 10  # everything on, commands too, with words of 64 bits
+
+
+class World:
+    """L1, and L3 with our own MQTT listener or as a client of mosquitto; one board."""
+
+    def __init__(self, folder, kind):
+        self.folder = folder
+        self.network = Network.create("brokers")
+        self.hub = Hub().start()
+        self.lines = []
+        self.tiers = {}
+        self.mosquitto = Mosquitto(folder).start() if kind == "mosquitto" else None
+        app = folder / "app.py"
+        app.write_text(APP)
+        self.boards = Boards(
+            folder / "b", self.hub, self.network, app=app,
+            on_line=lambda name, text: self.lines.append(text),
+        ).start()  # fmt: skip
+        for level in (1, 3):
+            self._tier(level)
+        l3 = self.tiers[3].ready
+        if self.mosquitto:
+            self.mqtt, self.user = self.mosquitto.mqtt, ("home", "home-pw")
+        else:
+            text = (folder / "l3/nats/home-assistant.txt").read_text().split()
+            self.mqtt, self.user = l3["mqtt"], (text[-3], text[-1])
+        self.hub.forward(MQTT, "127.0.0.1:%d" % self.mqtt)
+        # Only MQTT leads up, but for joining, by which NATS learns of the node.
+        config = {"interval_s": 1, "mqtt": MQTT, "upstream": UPSTREAM[:1], "log_level": 3}
+        if self.mosquitto:
+            config.update(mqtt_user=NODE, mqtt_password="pw")
+        self.boards.add("a", "10.77.1.11", config, heap=HEAP)
+        self.boards.power_on("a")
+
+    def _tier(self, level):
+        above = {t: a for t, a in UPSTREAM if t < level and t != 2}
+        more = {}
+        if level == 3 and self.mosquitto:
+            b = {
+                "host": "127.0.0.1",
+                "port": self.mosquitto.mqtt,
+                "user": "svc",
+                "password": "svc",
+            }
+            more["broker"] = b
+        config = tier_config(
+            self.network, level, self.folder / ("l%d" % level), above,
+            hub="%s:%d" % tuple(self.hub.address), vaddr="10.77.0.%d:4104" % level,
+            mqtt_port=0 if level == 3 and not self.mosquitto else None, **more,
+        )  # fmt: skip
+        self.tiers[level] = TierProcess(config).start()
+
+    def kill_broker(self):
+        """kill -9; it is back at once, on the same port."""
+        if self.mosquitto:
+            self.mosquitto.kill()
+            self.mosquitto.start()
+            return
+        pid = int((self.folder / "l3/nats/nats.pid").read_text())
+        tierbed.kill(pid)  # L3 starts it again
+
+    def said(self, part, count=1):
+        until(
+            lambda: sum(part in x for x in self.lines) >= count,
+            "%r in %s" % (part, self.lines[-8:]),
+            60,
+        )
+
+    def client(self, *topics):
+        self.host = self.mqtt
+        return Client(_At(self.mqtt, self.user), *topics)
+
+    def stored(self):
+        """{sequence: text} of L1's stream; a doubled one fails."""
+
+        async def read():
+            state = json.loads((self.folder / "l1/nats/state.json").read_text())
+            nc = await connect(self.tiers[1].ready["nats"], state["user"], state["password"])
+            try:
+                return [r async for r in Readings(nc.jetstream()).iter_all()]
+            finally:
+                await nc.close()
+
+        found = {}
+        for r in asyncio.run(read()):
+            assert (r[1], r[2]) not in found, "stored twice"
+            found[r[1], r[2]] = r[6]
+        return found
+
+    def ends(self):
+        self.boards.close()
+        for tier in self.tiers.values():
+            tier.stop()
+        if self.mosquitto:
+            self.mosquitto.ends()
+        self.hub.close()
+
+
+class _At:
+    def __init__(self, port, user):
+        self.mqtt, self.service = port, user
+
+
+@pytest.fixture(params=list(BROKERS))
+def world(request, tmp_path):
+    w = World(tmp_path, request.param)
+    yield w
+    w.ends()
+
+
+def ask(home, base, **given):
+    home.publish(base + "/cmd", json.dumps(given).encode())
+    return json.loads(home.next(base + "/cmd/ack")[1])
+
+
+def test_readings_home_assistant_and_commands(world):
+    world.said("joined")
+    node = world.boards.ids["a"].hex()
+    base = "l4/" + node
+    home = world.client("homeassistant/#", base + "/state", base + "/status", base + "/cmd/ack")
+    try:
+        topic = "homeassistant/sensor/l4_%s/%%s/config" % node
+        for name in ("count", "warm", "rssi", "backlog"):
+            doc = json.loads(home.next(topic % name)[1])
+            assert doc["dev"]["name"] == "a" and doc["~"] == base
+            # `l4 remove-node` knows it by its name
+            assert remove.topics(bytes.fromhex(node), [topic % name]) == [topic % name]
+        assert doc["ent_cat"] == "diagnostic"
+        home.next(base + "/status", "online")
+        state = json.loads(home.next(base + "/state", "21.5")[1])
+        assert state["warm"] == 21.5 and state["rssi"] < 0
+        home.heard.clear()
+        home.publish("homeassistant/status", b"online")  # it was started again
+        assert json.loads(home.next(topic % "warm")[1])["dev_cla"] == "temperature"
+        # Commands
+        assert ask(home, base, do="read", id=1) == {"id": 1, "ok": True, "why": ""}
+        assert ask(home, base, do="mode", mode="passive", id=2)["ok"]
+        a = ask(home, base, do="format", id="x")
+        assert a["id"] == "x" and not a["ok"] and "no such command" in a["why"]
+        assert "l4 ota push" in ask(home, base, do="ota", id=4)["why"]
+        world.said("passive")
+        # The broker again and again, and what was taken meanwhile
+        rng = random.Random(11)
+        for _ in range(3):
+            time.sleep(rng.random())
+            world.kill_broker()
+        assert ask_when_back(home, base)["ok"]
+        world.said("node ", 2)  # it has restarted
+        taken = world.boards.rack.taken
+        before = taken()["a"]
+        until(lambda: taken()["a"] > before + 5, "readings after the restart")
+        world.boards.rack.board("a").world.set(adc={34: 3000000})  # no more of them
+        until(lambda: len(world.stored()) >= taken()["a"], "all readings stored", 60)
+        assert len(world.stored()) == taken()["a"] > 20
+        found = [x for _, x in sorted(world.stored().items()) if x.startswith("count=")]
+        again = found.index("count=1", 1)
+        for part in (found[:again], found[again:]):
+            assert part == ["count=%d" % (i + 1) for i in range(len(part))]
+    finally:
+        home.ends()
+
+
+def ask_when_back(home, base):
+    """A restart, asked for until the board is there again."""
+    deadline = time.monotonic() + 60
+    while True:
+        home.publish(base + "/cmd", b'{"do": "restart", "id": 9}')
+        until_s = time.monotonic() + 1
+        while time.monotonic() < until_s:
+            found = [m for m in home.heard if m[0].endswith("/ack") and b"9" in m[1]]
+            if found:
+                return json.loads(found[0][1])
+            time.sleep(0.02)
+        assert time.monotonic() < deadline, "the board did not come back"

@@ -279,3 +279,27 @@ def test_a_node_says_what_is_wrong(home):
 def test_tiers_are_not_given_the_passphrase(monkeypatch):
     monkeypatch.setenv("L4_PASSPHRASE", PHRASE)
     assert "L4_PASSPHRASE" not in environment()
+
+
+def test_a_broker_of_ones_own_is_written_into_the_settings(home):
+    folder, network = home
+    with_ports(network)
+    (folder / "pw").write_text("geheim\n")
+    where = ("upstream", "--tier", "3", "--export", str(folder / "l3.json"))
+    broker = ("--mqtt-broker", "192.0.2.9:1883")
+    for more, said in (
+        (("--mqtt-user", "u"), "--mqtt-broker"),
+        ((*broker, "--mqtt-password-file", str(folder / "none")), "can't be read"),
+        ((*broker, "--mqtt-ca", str(folder / "pw")), "holds no certificate"),
+        (("--mqtt-broker", "192.0.2.9"), "192.168.1.5:1883"),
+    ):
+        code, out, err = l4(*where, *more)
+        assert code and said in err.replace("\n", " ") and "geheim" not in out + err
+    code, out, err = l4(
+        *where, *broker, "--mqtt-user", "u", "--mqtt-password-file", str(folder / "pw")
+    )
+    assert code == 0, err
+    assert "geheim" not in out + err
+    doc = json.loads((folder / "l3.json").read_text())
+    want = {"host": "192.0.2.9", "port": 1883, "user": "u", "password": "geheim", "ca": ""}
+    assert doc["broker"] == want and doc.get("mqtt_port") is None

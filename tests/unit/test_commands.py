@@ -13,11 +13,7 @@ class Up:
     def __init__(self):
         self.up = True
         self.full = False
-        self.heard = {}
         self.said = []
-
-    def hear(self, topic, f):
-        self.heard[topic] = f
 
     def say(self, topic, data, retain=False):
         if not self.up or self.full:
@@ -47,7 +43,7 @@ class Bench:
     def send(self, data, retained=0):
         if not isinstance(data, bytes):
             data = json.dumps(data).encode()
-        self.up.heard[b"l4/x/cmd"](data, retained)
+        self.commands.come(data, retained)
 
     def run(self, ms=500):
         while ms > 0:

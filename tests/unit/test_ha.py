@@ -321,13 +321,13 @@ def test_an_outage_that_is_longer_than_the_memory():
     found = [m[1] for m in b.take() if m[0] == BATCH]
     assert len(found) > 1 and max([len(x) for x in found]) <= 600
     values = [r[2] for x in found for r in json.loads(x.decode())["r"]]
-    assert values == list(range(52, 100)) and b.home.dropped == 52
+    assert values == list(range(68, 100)) and b.home.dropped == 68
     t.give(1)
     b.up.up = False
     b.run(2500)
     b.now = ticks.add(b.now, 400000001)  # more than ticks can tell apart
     b.run(2000)
-    assert b.home.dropped == 53
+    assert b.home.dropped == 69
 
 
 def test_a_sensor_that_is_gone_is_cleared():

@@ -100,7 +100,7 @@ def _inside(repl, network) -> list[Finding]:
     found.append(crash(flightlog.over_usb(repl)))
     public = (state["keys"] or {}).get("public")
     if cfg is not None and cfg.mqtt:
-        found.append(broker(cfg.mqtt, network, public))
+        found.append(broker(cfg.mqtt, network, public, cfg))
     if cfg is not None and cfg.upstream:
         found += upstream(dict(reversed(cfg.upstream)), network)
     return found
@@ -234,20 +234,27 @@ def crash(log) -> Finding:
     return Finding("crashes", WARN, text + ".", "See what led to it: l4 log --last-crash")
 
 
-def broker(where: str, network, public: str | None) -> Finding:
+def broker(where: str, network, public: str | None, cfg=None) -> Finding:
     """Does the broker take the node's own log-in? Asked from this machine."""
+    if cfg is not None and cfg.mqtt_tls:
+        return Finding("broker", SKIPPED, "It speaks TLS; the board has its CA: l4 why NODE.")
+    if cfg is not None and cfg.mqtt_user:
+        return _log_in(where, cfg.mqtt_user, cfg.mqtt_password, "Correct mqtt_user, mqtt_password")
     if network is None or not public:
         return Finding("broker", SKIPPED, "Without the network's file its password is not known.")
-    host, _, port = where.rpartition(":")
     me = node_id(bytes.fromhex(public))
+    password = mqtt_password(node_key(network.master, me))
+    fix = "The node's user is made when it first joins: see l4 status and upstream first"
+    return _log_in(where, me.hex(), password, fix)
+
+
+def _log_in(where, user, password, fix):
+    host, _, port = where.rpartition(":")
     try:
-        password = mqtt_password(node_key(network.master, me))
-        Mqtt(host, int(port), me.hex(), password, 3.0).close()
+        Mqtt(host, int(port), user, password, 3.0).close()
     except MqttRefused as e:
-        return Finding(
-            "broker", BAD, "The broker at %s refuses the node: %s." % (where, e),
-            "The node's user is made when it first joins: see l4 status and upstream first",
-        )  # fmt: skip
+        text = "The broker at %s refuses the node: %s." % (where, e)
+        return Finding("broker", BAD, text, fix)
     except OSError as e:
         return Finding(
             "broker", BAD, "No broker answers at %s (%s)." % (where, e.strerror or e),

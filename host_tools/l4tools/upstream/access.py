@@ -86,7 +86,8 @@ def home_user(password: str) -> dict:
         "permissions": {
             "publish": ["homeassistant.>", "l4.*.cmd", "l4.*.status"],
             "subscribe": [
-                "homeassistant.>", "$MQTT.sub.>",
+                "homeassistant", "homeassistant.>",  # what homeassistant/# becomes
+                "$MQTT.sub.>",
                 *("l4.*.%s" % leaf for leaf in ("status", "state", "batch", "cmd.ack")),
             ],
         },
