@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-for _name in ("host_tools", "tests/sim", "tests", "firmware", "lib"):
+for _name in ("host_tools", "tests/host", "tests/sim", "tests", "firmware", "lib"):
     sys.path.insert(0, str(ROOT / _name))
 
 from skip import Skip  # noqa: E402  (needs the path above)

@@ -16,7 +16,7 @@ from l4tools.vchip.firmware import firmware_bin
 NVS = slice(0x9000, 0x10000)
 
 
-# Stands for the firmware's files, which take seconds to build; test_flash_join.py has the real.
+# Stands for the firmware's files, which take seconds to build; e2e/test_chain.py has the real.
 FILES = {
     "boot.py": b"# boot\n",
     "main.py": b"import supervisor\n",

@@ -1,4 +1,4 @@
-"""The whole of `l4 flash`: a blank virtual chip joins a running upstream; factory images."""
+"""`l4 flash` as a command: factory images that join, mistakes. Boards: tests/e2e/test_chain.py."""
 
 import json
 import time
@@ -54,41 +54,6 @@ def run(capsys):
         return code, json.loads(err if code else out)
 
     return go
-
-
-def test_a_blank_board_becomes_a_node_and_a_second_run_writes_nothing(upstream, run, tmp_path):
-    hub, net, _ = upstream
-    file = tmp_path / "f.bin"
-    file.write_bytes(firmware_bin("esp32c3"))
-    with VChip("esp32c3", 4 * MIB, tmp_path / "chip", hub, "10.77.1.21") as chip:
-        chip.power_on(boot=True)
-        flash = ("--port", chip.pty, "--name", "porch", "--firmware", file, *TIERS)
-        code, doc = run(*flash, "--wifi", "bench")
-        assert code == 0, (doc, list(chip.console)[-20:])
-        node = doc["node"]
-        assert node["provisioned"] and node["tier"] in (1, 2, 3) and node["seconds"] > 0
-        assert node["sentence"].startswith("node %s joined in " % node["node"][:8])
-        assert doc["bytes"]["written"] == doc["bytes"]["to_write"] > 200_000
-        assert "bench-pass" not in json.dumps(doc)
-        assert chip.state == "run"
-        # Keys went over the raw REPL: none of them was ever on the console.
-        given = net.provision(bytes(32))["group"][1]
-        assert not any(given in line for line in chip.console)
-
-        code, doc = run(*flash, "--wifi", "bench")
-        assert code == 0, (doc, list(chip.console)[-20:])
-        assert (doc["bytes"]["written"], doc["node"]["provisioned"]) == (0, False)
-        assert doc["node"]["node"] == node["node"]  # the same identity
-
-        with pytest.MonkeyPatch.context() as env:
-            env.setenv("L4_WIFI_PASSWORD", "not-the-one")
-            code, doc = run(*flash, "--wifi", "bench")
-        assert code == 1
-        assert doc["error"] == 'The board cannot join the WiFi "bench": wrong password.'
-        assert "--wifi and the right password" in doc["next"]
-        code, doc = run(*flash, "--wifi", "bench")
-        assert code == 0 and 0 < doc["bytes"]["written"] < 64 * 1024
-        assert doc["node"]["node"] == node["node"]
 
 
 def test_factory_images_join_with_their_tickets(upstream, run, tmp_path):

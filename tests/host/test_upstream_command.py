@@ -254,6 +254,26 @@ def test_mistakes_are_sentences(home, args, code, says):
     assert "Traceback" not in err and not out
 
 
+def test_where_the_tiers_listen_is_kept_for_the_boards(home):
+    from l4tools.upstream.launch import Plan, remember
+
+    path = path_of("home")
+
+    def listens(addr, level=3, port=4113):
+        plan = Plan(Network.load(path, PHRASE), [level], addr, port, None, home[0], None, {})
+        return remember(plan, path, PHRASE), Network.load(path, PHRASE).upstream
+
+    said, there = listens("0.0.0.0")
+    assert "0.0.0.0 is none to give to boards" in said[0] and there == {}
+    assert listens("127.0.0.1") == ([], {3: ["127.0.0.1:4113"]})
+    assert listens("192.0.2.7") == ([], {3: ["192.0.2.7:4113"]})  # now somebody else can hear it
+    assert listens("192.0.2.7", 1, 4111)[1] == {3: ["192.0.2.7:4113"], 1: ["192.0.2.7:4111"]}
+    # An address that somebody chose, or that changed, is not replaced; it is told.
+    said, there = listens("192.0.2.8")
+    assert there[3] == ["192.0.2.7:4113"]
+    assert "L3 is at 192.0.2.7:4113" in said[0] and "listens at 192.0.2.8:4113" in said[0]
+
+
 def test_a_port_that_is_taken_is_named(home):
     import socket
 

@@ -189,6 +189,7 @@ def _flash(session, network, order, screen, port, baud, stub, yes) -> dict[str, 
 
 def _follow(session, network, screen, device, doc, wait, join) -> dict[str, Any]:
     """The board has started: keys, WiFi, mesh."""
+    from .. import known
     from ..flash import after
 
     if not doc["settings"]["wifi"]:
@@ -202,6 +203,7 @@ def _follow(session, network, screen, device, doc, wait, join) -> dict[str, Any]
         following = after.Following(repl, network, screen.say)
         got = following.until_joined(wait, join)
     screen.done()
+    known.remember(network, got.node, doc["settings"].get("name", ""))
     row = got.row()
     if join:
         row.update(_own_word(session, network, got.node))

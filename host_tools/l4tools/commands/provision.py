@@ -123,6 +123,7 @@ def _want(session, wifi, password_file, name, set_, app_file):
 
 
 def _usb(session: Session, device: str | None, want, **options: Any) -> None:
+    from .. import known
     from ..provision import board
     from ..usb import ports
     from ..usb.repl import Repl
@@ -130,6 +131,7 @@ def _usb(session: Session, device: str | None, want, **options: Any) -> None:
     network = session.load_network()
     with Repl(ports.find(device)) as repl:
         doc = board.provision(repl, network, want, session.out.note, **options)
+    known.remember(network, doc["node"], doc["name"])
     session.out.record(doc)
 
 
@@ -178,6 +180,7 @@ def _why(lines, ssid: str) -> str:
 
 
 def _fleet(session: Session, path: Path, given, once: bool, **options: Any) -> None:
+    from .. import known
     from ..provision import fleet
     from ..provision.run_fleet import FleetRun
 
@@ -189,6 +192,8 @@ def _fleet(session: Session, path: Path, given, once: bool, **options: Any) -> N
         )
     run = FleetRun(loaded, network, session.out.note, given, **options)
     rows = run.all(once)
+    for row in rows:
+        known.remember(network, row["node"], row["name"])
     session.out.table(rows)
     if run.failed:
         raise ToolError(

@@ -130,10 +130,11 @@ async def _run(session, source, node, sensor, window, many, follow, how, predict
 
 
 def _names() -> dict[bytes, str]:
-    """What the boards of a running mesh are called."""
+    """What the boards are called: those of a running mesh, and those that were flashed here."""
+    from .. import known
     from ..mesh import client, place
 
-    names = {}
+    names = {bytes.fromhex(node): name for node, name in known.everywhere().items() if name}
     for here in place.running():
         for b in client.state(here)["boards"]:
             if b["node"]:
@@ -145,7 +146,7 @@ async def _node(store, text, names) -> bytes:
     """The id of the node meant: by name, or by the beginning of its id among those that sent."""
     word = text.lower()
     for node_id, name in names.items():
-        if word == name:
+        if word == name.lower():
             return node_id
     if len(word) >= 4 and not word.strip("0123456789abcdef"):
         known = await store.senders() | set(names)

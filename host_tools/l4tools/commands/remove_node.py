@@ -48,6 +48,7 @@ def remove_node(
 
     Example: l4 remove-node 7f3a --broker 192.0.2.7:1883
     """
+    from .. import known
     from ..care import remove
     from ..errors import ToolError, Unavailable
     from ..orders import Orders
@@ -93,6 +94,8 @@ def remove_node(
 
     steps = way.run(work)
     kept_out = any(s["where"] == "l1" and s["done"] for s in steps)
+    if kept_out and not undo:
+        known.forget(way.network, target.id.hex())
     doc = {"node": target.id.hex(), "name": target.name, "removed": kept_out and not undo}
 
     def say(out):

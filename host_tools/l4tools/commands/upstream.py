@@ -98,7 +98,9 @@ def upstream(
     if mqtt_broker is None and (mqtt_user or mqtt_password_file or mqtt_ca):
         raise typer.BadParameter("say which broker with --mqtt-broker HOST:PORT")
     broker = _broker(mqtt_broker, mqtt_user, mqtt_password_file, mqtt_ca)
-    made = session.load_network()
+    path = networks.find(session.network_name)
+    phrase = session.passphrase(f"Passphrase of {path.stem}: ")
+    made = networks.Network.load(path, phrase)
     plan = launch.Plan(
         network=made,
         levels=levels,
@@ -124,6 +126,8 @@ def upstream(
         return
     if not listen.startswith("127."):
         session.out.note(_OPEN.format(where=listen))
+    for line in launch.remember(plan, path, phrase):
+        session.out.note(line)
     launch.run(session.out, plan.configs(), plan.links)
 
 

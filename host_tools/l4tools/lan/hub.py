@@ -25,6 +25,7 @@ from l4tools.errors import ToolError
 from l4tools.lan import addr as A
 from l4tools.lan.cuts import Cuts
 from l4tools.lan.loop import Loop
+from l4tools.lan.outside import Outside
 from l4tools.lan.tcp import Forwarder
 
 # One-way delays in ms, by class (see addr.delay_class).
@@ -52,7 +53,10 @@ class _Endpoint:
 
 
 class Hub:
-    """`Hub().start()` runs it in a thread; `Hub(loop=loop)` joins a loop that runs already."""
+    """`Hub().start()` runs it in a thread; `Hub(loop=loop)` joins a loop that runs already.
+
+    `outside`: its endpoints reach UDP on this machine's loopback too, at its real addresses.
+    """
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Hub:
         jitter: float = 0.0,
         loss: float = 0.0,
         forwards: dict[str, str] | None = None,
+        outside: bool = False,
     ):
         self._own_loop = loop is None
         self.loop = loop or Loop()
@@ -84,6 +89,7 @@ class Hub:
         self.address: tuple[str, int] = self._udp.getsockname()
         self.configure(delays=delays, jitter=jitter, loss=loss)
         self._forwarder = Forwarder(self, self._tcp)
+        self._outside = Outside(self.loop, self._deliver) if outside else None
         for virtual, real in (forwards or {}).items():
             self.forward(virtual, real)
         self.loop.add_reader(self._udp.fileno(), self._readable)
@@ -103,6 +109,8 @@ class Hub:
     def _close(self):
         self.loop.remove_reader(self._udp.fileno())
         self._forwarder.close()
+        if self._outside:
+            self._outside.close()
         self._udp.close()
 
     def configure(self, delays=None, jitter=None, loss=None) -> dict:
@@ -244,7 +252,8 @@ class Hub:
             for other in self._listeners(src, dst):
                 self._carry(src, other.vaddr, payload)
         elif A.lan_of(dst) < 0:
-            self._end(src, dst, payload, "refused")
+            out = self._outside is not None and self._outside.send(src, dst, payload)
+            self._end(src, dst, payload, "outside" if out else "refused")
         else:
             cls = A.delay_class(src, dst)
             local = cls in ("self", "lan", "p2p")

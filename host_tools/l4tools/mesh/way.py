@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from l4mesh.endpoint import parse_endpoint
 
+from l4tools import known as boards
 from l4tools import network as networks
 from l4tools.errors import NotFound, ToolError, Unavailable
 from l4tools.hostnode import HostNode
@@ -72,7 +73,7 @@ class Way:
         word = text.lower()
         known = self.known()
         for t in known:
-            if word == t.name or word == t.id.hex():
+            if word in (t.name.lower(), t.id.hex()):
                 return t._replace(addr=addr or t.addr)
         if not _HEX.fullmatch(word):
             self._nobody(text, known)
@@ -97,10 +98,13 @@ class Way:
                 known.append(
                     Target(bytes.fromhex(b["node"]), b["name"], parse_endpoint(b["address"]))
                 )
-        return known
+        there = {t.id for t in known}
+        flashed = boards.boards(self.network.name)
+        more = [Target(bytes.fromhex(node), name, None) for node, name in flashed.items()]
+        return known + [t for t in more if t.id not in there]
 
     def _nobody(self, text, known):
-        names = ", ".join(t.name for t in known)
+        names = ", ".join(t.name or t.id.hex()[:8] for t in known)
         more = "" if self.mesh else ", or any other node by its full id of 32 hex digits"
         waiting = [b["name"] for b in self.mesh["boards"] if not b["node"]] if self.mesh else []
         if text.lower() in waiting:
@@ -112,9 +116,7 @@ class Way:
 
     # asking
 
-    def run(
-        self, ask: Callable[[HostNode], Awaitable[Any]], config: dict | None = None
-    ) -> Any:
+    def run(self, ask: Callable[[HostNode], Awaitable[Any]], config: dict | None = None) -> Any:
         """`await ask(host_node)` in a loop of its own; `config` goes over the node's."""
 
         async def go():

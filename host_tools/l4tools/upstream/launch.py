@@ -21,6 +21,10 @@ from .broker_bridge import Broker
 from .config import TierConfig, tier_config
 from .process import TierProcess
 
+_EVERYWHERE = (
+    "The network file has no address of the tiers, and 0.0.0.0 is none to give to boards: pass "
+    "--listen with the address they see, or --upstream to l4 flash."
+)
 _BASE_PORT = 4110  # L1 4111, L2 4112, L3 4113
 _LOOK_S = 0.2
 _PAUSE_S = (0.5, 30.0)
@@ -91,6 +95,32 @@ class Plan:
     def _port(self, level):
         known = self.network.upstream.get(level)
         return int(known[0].rpartition(":")[2]) if known else _BASE_PORT + level
+
+
+def remember(plan: Plan, path: Path, phrase: str) -> list[str]:
+    """Write where the tiers listen into the network file, for boards that are given it later.
+
+    Only where the file says nothing yet, or a loopback address: another one somebody has chosen,
+    say that of a router in front. Returns what people should know.
+    """
+    made, said, new = plan.network, [], {}
+    if plan.listen == "0.0.0.0":
+        return [] if made.upstream else [_EVERYWHERE]
+    for level in plan.levels:
+        here = "%s:%d" % (plan.listen, plan.port or plan._port(level))
+        there = made.upstream.get(level)
+        if not there or (there != [here] and all(a.startswith("127.") for a in there)):
+            new[level] = [here]
+        elif here not in there:
+            said.append(
+                "Boards are told that L%d is at %s, as the network file says; it listens at %s. "
+                "If they cannot find it there, pass --upstream to l4 flash or l4 provision."
+                % (level, ", ".join(there), here)
+            )
+    if new:
+        made.upstream.update(new)
+        made.save(path, phrase)
+    return said
 
 
 def read_config(path: Path) -> dict:

@@ -2,15 +2,20 @@
 
 Prints its ports and then its console, until Ctrl-C. On the terminal esptool cannot pull DTR and
 RTS: start with --boot there, and give esptool `--before no-reset --after no-reset`.
+
+The chip's WiFi is "bench" (password "bench-pass"). It leads to this machine's loopback and nowhere
+else: there `l4 upstream` listens.
 """
 
 import argparse
+import contextlib
 import sys
 import threading
 from functools import partial
 from pathlib import Path
 
 from l4tools.errors import ToolError
+from l4tools.lan.hub import Hub
 from l4tools.vchip.chip import VChip
 from l4tools.vchip.chips import CHIPS
 from l4tools.vchip.firmware import LAYOUTS, firmware_bin
@@ -30,13 +35,17 @@ def main() -> int:
         if args.firmware:
             args.firmware.write_bytes(firmware_bin(args.chip, layout=args.layout))
             return 0
-        with VChip(
-            args.chip,
-            args.flash << 20,
-            args.folder,
-            strict=args.strict,
-            on_line=partial(print, flush=True),
-        ) as chip:
+        with (
+            contextlib.closing(Hub(outside=True).start()) as hub,
+            VChip(
+                args.chip,
+                args.flash << 20,
+                args.folder,
+                hub,
+                strict=args.strict,
+                on_line=partial(print, flush=True),
+            ) as chip,
+        ):
             for name in ("terminal", "socket", "rfc2217"):
                 print("%-9s %s" % (name, chip.pty if name == "terminal" else chip.url(name)))
             sys.stdout.flush()
