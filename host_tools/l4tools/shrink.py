@@ -7,8 +7,9 @@ A board pays heap for every name, module table and import binding. So, for the i
 1. constants    a number that one module defines and others import becomes a literal everywhere
 2. dead code    what no file of the project names is left out
 3. bundles      the modules that every board loads become few files: no import tables between them
-4. names        arguments that nobody passes by keyword, and attributes private to one class, share
-                few short names (a board stores every different name once, 16 to 30 bytes)
+4. names        arguments that nobody passes by keyword, attributes, and what files have for
+                themselves share few short names (a board stores every different name once, 16 to
+                30 bytes)
 
 A merged module that applications use (API) leaves a small file of its old name, so `from
 l4mesh.endpoint import id_text` in app.py goes on working; it costs RAM only when it is imported.
@@ -28,7 +29,7 @@ from l4tools.errors import ToolError
 from l4tools.shrink_bundle import Bundles, Stub
 from l4tools.shrink_dead import drop_dead
 from l4tools.shrink_fold import fold
-from l4tools.shrink_names import lead, shorten
+from l4tools.shrink_names import CALLS, lead, shorten
 from l4tools.shrink_scope import Module
 
 Source = Path | bytes | str
@@ -61,7 +62,10 @@ BUNDLES = {
 API = """l4mesh.counters l4mesh.endpoint l4mesh.events l4mesh.keys l4mesh.node l4mesh.record
     l4mesh.ticks l4mesh.wire l4mesh_io.clock console provision sensors settings""".split()
 # What applications hold or tools call over USB: public methods of these stay, named or not.
-KEEP = ("Node", "Board", "Sensor", "Sensors", "give", "show")
+KEEP = """Node Board Sensor Sensors Udp FileStore NvsStore Identity Config XorShift Mac Supervisor
+    give show""".split()
+# Updates leave these as they are (l4mesh/ota_manifest.py): both sides know their names for ever.
+FIXED = ("safe_mode", "ota_boot")
 
 
 def dotted(path: str) -> str:
@@ -97,7 +101,7 @@ def project(
     files: dict[str, Source],
     users: Iterable[str] = (),
     bundles: dict[str, tuple[str, ...]] | None = None,
-    steps: str = "fold dead bundle names order",
+    steps: str = "fold dead bundle names share order",
     names: dict | None = None,
 ) -> dict[str, bytes]:
     """Optimised sources of the device code in `files`; what is not Python stays as it is.
@@ -130,7 +134,9 @@ def project(
         wanted = {b: [n for n in names if n in modules] for b, names in wanted.items()}
         work = Bundles(modules, {b: names for b, names in wanted.items() if names}, values)
         stubs = work.merge()
-    renamed = shorten(modules, trees) if "names" in steps else {}
+    renamed = {}
+    if "names" in steps:
+        renamed = shorten(modules, trees, KEEP, FIXED, "share" in steps)
     if names is not None:
         names.update(renamed)
     wanted = set(API) | named(trees)
@@ -197,19 +203,22 @@ _FRAME = re.compile(r'(\s*File "(\w+)\.py", line \d+, in )(\S+)')
 
 
 def explain(text: str, names: dict) -> str:
-    """A board's traceback with the names of the sources. A private method is called by its own
-    class, so where a name stands for several, the frame above narrows it down.
+    """A board's traceback with the names of the sources. Several may have become one; the frame
+    above says which of them it can be: it calls it.
     """
+    calls = names.get(CALLS, {})
     out = []
-    last: set[str] = set()
+    last: list[tuple[str, str]] = []
     for line in text.splitlines():
         m = _FRAME.match(line)
         if m:
-            files = [c for n, c in names.items() if n.rpartition(".")[2] == m[2]]
+            files = [c for n, c in names.items() if n.rpartition(".")[2] == m[2] and n != CALLS]
             every = [(c, old, new) for f in files for c, d in f.items() for old, new in d.items()]
             found = [(c, old) for c, old, new in every if new == m[3]]
-            found = [f for f in found if f[0] in last] or found
-            last = {c for c, _ in found}
+            said = set().union(*(calls.get(f, ()) for f in last))
+            mine = {c for c, _ in last}
+            likely = [(c, o) for c, o in found if o in said and (o[0] != "_" or c in mine)]
+            last = found = likely or [f for f in found if f[0] in mine] or found
             if len(found) == 1 or any(old != m[3] for _, old in found):
                 line = m[1] + " or ".join((c + "." + old).lstrip(".") for c, old in found)
         out.append(line)

@@ -43,7 +43,7 @@ def _special(name: str) -> bool:
     return name.startswith("__") and name.endswith("__")
 
 
-def _sweep(block: list, used: Counter, keep: tuple, in_class: str = "") -> tuple[list, int]:
+def _sweep(block: list, used: Counter, keep: list, in_class: str = "") -> tuple[list, int]:
     """`block` without its dead definitions, and how many there were."""
     kept, gone = [], 0
     for s in block:
@@ -65,7 +65,7 @@ def _sweep(block: list, used: Counter, keep: tuple, in_class: str = "") -> tuple
     return kept, gone
 
 
-def drop_dead(modules: dict[str, Module], users: Iterable[ast.AST], keep: tuple) -> int:
+def drop_dead(modules: dict[str, Module], users: Iterable[ast.AST], keep: list) -> int:
     """Sweep until nothing more falls; how many definitions fell."""
     outside: Counter = Counter()
     for tree in users:

@@ -1,23 +1,28 @@
 """Fewer different names: a board keeps each one it ever saw for ever (16 to 30 bytes).
 
 Arguments    that no call passes by keyword become a, b, c, .. by position
+Public       attributes and methods share names where no object has two of one (shrink_attrs.py)
 Private      attributes and methods (`self._x`, and nothing but `self` ever says `._x`) share
              the same few names in all classes
-Top level    functions and variables that no other file takes share A, B, C, .. in all files
+Taken        what files import from each other (shrink_exports.py), and
+Top level    functions, classes and variables that no other file takes, share A, B, C, ..
 
-A class takes part when it inherits from nothing and nobody inherits from it. A private method is
-called by its own class, so `python -m l4tools.shrink --explain` can put the names back. (Were
-methods to keep their names, a board's table of names would grow by a step of 7 KiB.)
+A class takes part with what is private when it inherits from nothing and nobody inherits from it.
+`python -m l4tools.shrink --explain` puts the names into a traceback: it knows who calls whom.
 """
 
 import ast
 from collections import Counter
 from collections.abc import Iterable
 
-from l4tools.shrink_scope import FUNCTIONS, Globals, Module, arguments, bound, local_names
+from l4tools import shrink_attrs as attrs
+from l4tools import shrink_exports as exports
+from l4tools.shrink_scope import DEFS, FUNCTIONS, Module, arguments, local_names
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _POOL = [*_LETTERS, *(a + b for a in "xyzuvw" for b in "0123456789")]
+_GLOBALS = [*_LETTERS.upper(), *_POOL[26:], *(p.upper() for p in _POOL[26:])]
+CALLS = "who calls whom"
 
 
 def _keywords(trees: Iterable[ast.AST]) -> set[str]:
@@ -65,10 +70,10 @@ def _selfish(cls: ast.ClassDef) -> Counter:
         if isinstance(n, ast.Attribute) and n.attr.startswith("_") and n.attr[:2] != "__":
             c[n.attr] += 1
     for s in cls.body:
-        for n in () if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef) else ast.walk(s):
+        for n in () if isinstance(s, DEFS) else ast.walk(s):
             if isinstance(n, ast.Name):
                 c.pop(n.id, None)
-        if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef) and s.decorator_list:
+        if isinstance(s, DEFS) and s.decorator_list:
             c.pop(s.name, None)
     return c
 
@@ -122,24 +127,21 @@ def lead(m: Module) -> None:
     m.tree.body.insert(0, ast.If(never, [ast.Expr(chain)], []))
 
 
-def _private(t: ast.AST, own: dict[str, int], public: set[str], bases: set[str]) -> dict:
-    """Rename what is private to each class of a file; {class: {method: its new name}}."""
-    done = {}
+def _private(t: ast.AST, own: dict[str, int], public: set[str], bases: set[str]) -> None:
+    """Rename what is private to each class of a file."""
     for cls in [n for n in ast.walk(t) if isinstance(n, ast.ClassDef)]:
-        methods = [n for n in cls.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-        done[cls.name] = {n.name: n.name for n in methods}
         if cls.bases or cls.name in bases:
             continue
-        free = [p for p in _POOL if p not in public]
+        have = public | attrs.made(cls)
+        free = [p for p in _POOL if p not in have]
         names = [x for x, _ in _selfish(cls).most_common() if own.get(x)]
         new = dict(zip(names, free, strict=False))
-        done[cls.name].update((n.name, new[n.name]) for n in methods if n.name in new)
         for n in ast.walk(cls):
             if isinstance(n, ast.Attribute):
                 n.attr = new.get(n.attr, n.attr)
-        for n in methods:
-            n.name = new.get(n.name, n.name)
-    return done
+        for n in cls.body:
+            if isinstance(n, DEFS):
+                n.name = new.get(n.name, n.name)
 
 
 def _taken(t: ast.AST) -> set[str]:
@@ -154,48 +156,54 @@ def _taken(t: ast.AST) -> set[str]:
 
 
 def _globals(m: Module, kept: set[str]) -> dict[str, str]:
-    """Rename a file's own functions and variables that nobody else takes; {old: new}."""
-    own = set()
-    for s in m.tree.body:
-        if isinstance(s, ast.FunctionDef):
-            own.add(s.name)
-        elif isinstance(s, ast.Assign) and not ast.unparse(s.value).startswith("const("):
-            own |= bound([s])
-    seen = {n.id for n in ast.walk(m.tree) if isinstance(n, ast.Name)} | m.top()
-    for fn in ast.walk(m.tree):
-        if isinstance(fn, FUNCTIONS):
-            seen |= local_names(fn)
-    free = [p.upper() for p in _POOL if p.upper() not in seen]
+    """Rename a file's own functions, classes and variables that nobody else takes; {old: new}."""
+    own = exports.definitions(m)
+    busy = exports.seen(m)
     new = {n: n for n in sorted(own)}
-    new.update(zip(sorted(own - kept), free, strict=False))
-
-    def use(node):
-        at = node if isinstance(node, ast.Name) else node.value
-        at.id = new.get(at.id, at.id)
-        return node
-
-    Globals(use, lambda n: new.get(n, n)).visit(m.tree)
+    new.update(zip(sorted(own - kept), [p for p in _GLOBALS if p not in busy], strict=False))
+    exports.rename_globals(m, new)
     return new
 
 
-def shorten(modules: dict[str, Module], users: list[ast.AST]) -> dict[str, dict]:
-    """Rename everywhere; {module: {class, or "" for the top level: {old name: new name}}}."""
-    trees = [m.tree for m in modules.values()]
-    everything = [*trees, *users]
+def shorten(
+    modules: dict[str, Module],
+    users: list[ast.AST],
+    hold: Iterable[str] = (),
+    fixed: Iterable[str] = (),
+    public: bool = True,
+) -> dict[str, dict]:
+    """Rename everywhere; {module: {class, or "" for the top level: {old name: new name}}}, and
+    under CALLS {(class or "", function): names that it mentions}.
+
+    `hold`: classes that others use; `fixed`: files whose names others know already. `public`
+    False: only what is private to a class or a file.
+    """
+    everything = [*(m.tree for m in modules.values()), *users]
+    renamed: dict[str, dict] = {CALLS: attrs.calls(modules)}
+    classes = attrs.classes(modules)
+    methods = {
+        n: {c.name: [(s.name, s) for s in c.body if isinstance(s, DEFS)] for c in found}
+        for n, found in classes.items()
+    }
+    if public:
+        attrs.share(modules, users, hold, fixed, _POOL)
     keep = _keywords(everything)
     own = _own(everything)
-    public = {n.attr for t in trees for n in ast.walk(t) if isinstance(n, ast.Attribute)}
-    classes = [n for t in everything for n in ast.walk(t) if isinstance(n, ast.ClassDef)]
-    bases = {b.id for c in classes for b in c.bases if isinstance(b, ast.Name)}
-    taken = {n: _taken(m.tree) for n, m in modules.items()}
-    by_users: set[str] = set().union(*map(_taken, users))
-    renamed = {}
-    for name, m in modules.items():
-        outside = by_users.union(*(names for n, names in taken.items() if n != name))
-        renamed[name] = {"": _globals(m, outside)}
-    for name, m in modules.items():
+    others = attrs.foreign(modules)
+    every = [n for t in everything for n in ast.walk(t) if isinstance(n, ast.ClassDef)]
+    bases = {b.id for c in every for b in c.bases if isinstance(b, ast.Name)}
+    for m in modules.values():
         for n in ast.walk(m.tree):
             if isinstance(n, FUNCTIONS):
                 _rename_arguments(n, keep)
-        renamed[name].update(_private(m.tree, own, public, bases))
+        _private(m.tree, own, others, bases)
+    for n, found in methods.items():
+        renamed[n] = {c: {old: s.name for old, s in rows} for c, rows in found.items()}
+    by_users: set[str] = _keywords(users).union(*map(_taken, users))
+    passed = exports.share(modules, by_users | set(hold), fixed, _GLOBALS) if public else {}
+    taken = {n: _taken(m.tree) for n, m in modules.items()}
+    for name, m in modules.items():
+        first = passed.get(name, {})
+        late = _globals(m, by_users.union(hold, *(t for n, t in taken.items() if n != name)))
+        renamed[name][""] = {k: v for k, v in late.items() if k not in first.values()} | first
     return renamed

@@ -1,21 +1,48 @@
 """The firmware as images hold it: small, and the same in what it does."""
 
+import array
+import ast
+import binascii
+import builtins
+import errno
+import gc
+import hashlib
+import io
+import json
+import math
+import os
+import random
 import re
+import select
 import shutil
+import socket
+import ssl
+import struct
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from l4tools import shrink
+from l4tools import shrink_attrs as attrs
 from l4tools.errors import ToolError
 from l4tools.heap.__main__ import make_flash, make_keys, run
 from l4tools.image import compile_mpy, project_files
 from l4tools.paths import micropython_argv
+from l4tools.shrink_scope import Module
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TESTS = ROOT / "tests"
 # These look into sources, replace a module's own names, or bound the garbage of a run.
-NOT_HERE = ("test_app", "test_boot", "test_compat", "test_io_clock", "test_alloc")
+NOT_HERE = (
+    "test_app",
+    "test_boot",
+    "test_compat",
+    "test_io_clock",
+    "test_io_clockrun",
+    "test_alloc",
+)
 UNITS = [p for p in sorted((TESTS / "unit").glob("test_*.py")) if p.stem not in NOT_HERE]
 
 A = """
@@ -77,7 +104,7 @@ def load(sources, name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "steps", ["", "fold", "fold dead", "fold bundle", "fold dead bundle names order"]
+    "steps", ["", "fold", "fold dead", "fold bundle", "fold dead bundle names share order"]
 )
 def test_every_step_keeps_what_the_code_does(steps, tmp_path):
     assert load(small(steps=steps), "p.b", tmp_path) == str(19 + 9 + 9 + 8 + 0x40000000)
@@ -118,6 +145,90 @@ def test_names_are_shared_and_keywords_kept():
     assert re.search(r"def [A-Z]\(a, times=2\)|def used\(a, times=2\)", out)
     kept = small(users=["box._content"])["lib/p/all.py"]
     assert "_content" in kept
+
+
+HOLDERS = """
+class Left:
+    def __init__(self):
+        self.weight = 1
+        self.both = 2
+        self.label = 3
+    def heavier(self):
+        return self.weight + 1
+    def called(self):
+        return 5
+    kept = heavier
+class Right:
+    def __init__(self, left):
+        self.height = left.weight
+        self.both = left
+        self.said = 4
+    def taller(self):
+        return self.both.heavier() + self.height
+def go():
+    r = Right(Left())
+    r.said = getattr(r, "said") + 1
+    f = r.both.called
+    return r.taller(), r.both.label, r.both.kept(), r.said, f()
+"""
+
+
+def test_attributes_share_names_where_no_object_has_both(tmp_path):
+    files = {"lib/p/__init__.py": "", "lib/p/h.py": HOLDERS, "main.py": "from p.h import go\n"}
+    names = {}
+    out = small(files, {}, names=names)
+    text = out["lib/p/h.py"]
+    assert (
+        load(out, "p.h", tmp_path)
+        == load(files, "p.h", tmp_path / "plain")
+        == str((3, 3, 2, 5, 5))
+    )
+    for gone in ("weight", "height", "both", "label", "heavier", "taller"):
+        assert gone not in text, gone
+    # Told by a string; handed around as a method.
+    assert "said" in text and "called" in text
+    used = set(re.findall(r"\.([a-z]\w*)", text))
+    assert len(used - {"said", "called"}) == 5  # Left has five, Right three of them
+    new = names["p.h"]["Right"]["taller"]
+    lines = '  File "h.py", line 1, in go\n  File "h.py", line 1, in %s' % new
+    last = '  File "h.py", line 1, in %s' % names["p.h"]["Left"]["heavier"]
+    assert shrink.explain(lines + "\n" + last, names).splitlines()[1:] == [
+        '  File "h.py", line 1, in Right.taller',
+        '  File "h.py", line 1, in Left.heavier',
+    ]
+
+
+def test_attributes_of_others_keep_their_names():
+    """What Python, MicroPython, a chip, tools or app.py may mean by a name is not renamed."""
+    modules = {}
+    for path, source in project_files().items():
+        if path not in shrink.AS_IS and not path.startswith(shrink.DRIVERS):
+            m = Module(shrink.dotted(path), path, source.read_text())
+            modules[m.name] = m
+    shrink.strip(modules.values())
+    made = {a for found in attrs.classes(modules).values() for c in found for a in attrs.made(c)}
+    app = ast.parse((ROOT / "firmware/app.py").read_text())
+    new = attrs.share(modules, [app], shrink.KEEP, shrink.FIXED, list("abcdefghijklmnopqrstuvw"))
+    assert len(new) > 100 and set(new) <= made
+    types = (object, int, str, bytes, bytearray, list, dict, set, range, type, OSError, io.BytesIO)
+    others = (array.array, socket.socket, hashlib.sha256(), (x for x in ()), io.StringIO)
+    mods = (array, binascii, builtins, errno, gc, hashlib, io, json, os, random, select, socket)
+    for x in (*types, *others, *mods, math, ssl, struct, sys, time):
+        assert set(new) & set(dir(x)) == set(), x
+    chips = ast.parse((ROOT / "host_tools/l4tools/heap/chips.py").read_text())
+    fakes = {n.name for n in ast.walk(chips) if isinstance(n, ast.FunctionDef)}
+    assert "idf_heap_info" in fakes and not fakes & set(new)
+    assert not {"sensors", "loop", "event"} & set(new)  # of app.py
+    core = ast.parse(shrink.project(project_files())["lib/l4mesh/core.py"])
+    defined = {n.name for n in core.body if isinstance(n, ast.ClassDef)}
+    scripts = (ROOT / "host_tools/l4tools/bench_device/board").glob("*.py")
+    for tree in (ast.parse(p.read_text()) for p in scripts):
+        for n in ast.walk(tree):
+            if isinstance(n, ast.ImportFrom) and n.module == "l4mesh.core":
+                assert {a.name for a in n.names} <= defined
+        own = {a for c in ast.walk(tree) if isinstance(c, ast.ClassDef) for a in attrs.made(c)}
+        said = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+        assert (said | own) & set(new) == set()
 
 
 def test_what_cannot_be_merged_is_told():
