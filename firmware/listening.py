@@ -1,4 +1,4 @@
-# floor 9: firmware
+# floor 10: firmware
 # Events from the upstream for the application. RAM: 2 kB, when app.py listens.
 """app.py says what it wants to hear, and is called with the data (bytes) of each event:
 
