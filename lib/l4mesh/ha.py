@@ -129,7 +129,7 @@ class Home:
             self._begin(now)
         if self._born:  # all boards hear it at once
             self._born = False
-            self._due = ticks.add(now, 500 + self._rng.getrandbits(13))
+            self._due = ticks.add(now, 500 + self._rng.getrandbits(12))
         if self._due is not None and ticks.diff(now, self._due) >= 0:
             self._begin(now)
         if self._step < len(self._gone) + len(self._rows):

@@ -97,7 +97,7 @@ class Stage:
         name = "lan%d-%d" % (lan, k)
         config = dict(SHORTENED, p2p=3)
         if k % 2:  # every other board sends its readings over MQTT
-            config["mqtt"] = MQTT
+            config.update(mqtt=MQTT, ha=False)  # nobody looks at Home Assistant here
         if name == "lan2-6":
             config["battery_pin"] = self.battery_pin
         self.boards.add(name, "10.77.%d.%d" % (lan, 10 + k), config)
