@@ -65,8 +65,8 @@ def test_store_read_back_and_decode(tmp_path):
         assert await store.add(N1, QUEUE, 10, odd) == [(0, 4), (10, 10)]
         assert await store.add(N2, QUEUE, 0, _batch(0, 0)) == [(0, 0)]
         rows = await _all(store, N1)
-        assert rows[0] == (N1, QUEUE, 0, 1, 1000, 2, "t=0 C")
-        assert rows[5] == (N1, QUEUE, 10, 6, 1010, None, "t=10 C")
+        assert rows[0] == (N1, QUEUE, 0, 1, 1000, 2, "t=0 C", None)
+        assert rows[5] == (N1, QUEUE, 10, 6, 1010, None, "t=10 C", None)
         assert len(rows) == 6 and len(await _all(store)) == 7
         assert store.stats() == {
             "queues": 2,
@@ -90,6 +90,20 @@ def test_the_same_again_with_other_borders_stores_only_what_is_new(tmp_path):
         assert _sequences(rows) == list(range(53))
         assert all(r[6] == "t=%d C" % r[2] for r in rows)
         assert store.stats()["stored"] == 53 and store.stats()["again"] == 10 + 4 + 20 + 50 + 5
+
+    with natsbed.server(tmp_path) as nats:
+        natsbed.run(nats, test)
+
+
+def test_who_brought_it_is_kept_with_what_was_new_in_it(tmp_path):
+    async def test(js):
+        store = await _opened(js)
+        await store.add(N1, QUEUE, 0, _batch(0, 4), N2)
+        await store.add(N1, QUEUE, 0, _batch(0, 7))
+        await store.add(N1, QUEUE, 6, _batch(6, 9), N1)
+        rows = await _all(store)
+        assert [r[7] for r in rows] == [N2] * 5 + [None] * 3 + [N1] * 2
+        assert _sequences(rows) == list(range(10))
 
     with natsbed.server(tmp_path) as nats:
         natsbed.run(nats, test)

@@ -24,6 +24,7 @@ class Stored(NamedTuple):
     time: int
     error_s: int | None
     text: str
+    via: bytes | None = None  # the neighbour that brought it, 16 bytes
 
 
 class Dated(NamedTuple):

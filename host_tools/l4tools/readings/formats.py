@@ -13,7 +13,7 @@ from .series import Reading
 
 COLUMNS = (
     "time", "node", "sensor", "value", "unit", "error_s", "predicted", "earliest", "latest",
-    "queue", "sequence",
+    "queue", "sequence", "via",
 )  # fmt: skip
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,6 +44,7 @@ def row(r: Reading) -> dict:
         "latest": None if known else when(r.latest_ms),
         "queue": r.queue.hex(),
         "sequence": r.sequence,
+        "via": r.via.hex() if r.via else None,
     }
 
 

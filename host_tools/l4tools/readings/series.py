@@ -42,6 +42,7 @@ class Reading(NamedTuple):
     latest_ms: int | None
     predicted: bool
     volatile: bool
+    via: bytes | None = None  # the neighbour that had it in custody
 
     @property
     def order(self) -> tuple:
@@ -88,7 +89,8 @@ def _reading(node, queue, d: Dated, sensor, value, unit, volatile, at=_SENT):
         when = (None, None, None, d.latest_ms)  # before the reading that confirmed it
     else:
         when = (at, d.error_ms, at - (d.error_ms or 0), at + (d.error_ms or 0))
-    return Reading(node, queue, s.sequence, sensor, value, unit, *when, at != _SENT, volatile)
+    sent = at == _SENT
+    return Reading(node, queue, s.sequence, sensor, value, unit, *when, not sent, volatile, s.via)
 
 
 async def series(

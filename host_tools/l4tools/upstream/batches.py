@@ -29,6 +29,13 @@ def most_ranges(n: int) -> int:
     return min(_RANGES, (3 * (n + frame) - frame - _ACK_HEAD) // 8)
 
 
+def around(ranges: list, first: int, most: int) -> list:
+    """At most so many of the ranges: those around `first`, if a queue has more holes than fit."""
+    ranges = [r for r in ranges if r[1] < 1 << 30]
+    middle = bisect_right(ranges, (first, 1 << 31)) + most // 2
+    return ranges[max(0, min(middle, len(ranges)) - most) :][:most]
+
+
 class Batches:
     def __init__(self, tier):
         self._tier = tier
@@ -65,11 +72,7 @@ class Batches:
             ranges, status = await store.add(origin, queue_id, first, readings), _STORED
         except StoreAway:
             ranges, status = store.ranges(origin, queue_id), _NOT_NOW
-        ranges = [r for r in ranges if r[1] < 1 << 30]
-        # The ranges around this batch, should a queue have more holes than fit.
-        middle = bisect_right(ranges, (first, 1 << 31)) + most // 2
-        some = ranges[max(0, min(middle, len(ranges)) - most) :][:most]
-        self._ack(sid, addr, origin + queue_id, status, some)
+        self._ack(sid, addr, origin + queue_id, status, around(ranges, first, most))
 
     def _ack(self, sid, addr, of, status, ranges):
         body = b"".join(a.to_bytes(4, "big") + b.to_bytes(4, "big") for a, b in ranges)

@@ -1,8 +1,9 @@
 """Readings, stored once each, in one JetStream stream.
 
 A message is one run of readings without a gap: subject
-`l4r.<node id hex>.<queue id hex>.<first sequence>`, header `L4-Last` the last sequence, body the
-readings as in a BATCH (docs/protocol.md 5), each with its length byte.
+`l4r.<node id hex>.<queue id hex>.<first sequence>`, header `L4-Last` the last sequence, `L4-Via`
+the neighbour that had them in custody, if one had; body the readings as in a BATCH
+(docs/protocol.md 5), each with its length byte.
 
 Once-only, with two locks on the door:
 
@@ -27,7 +28,7 @@ from . import ranges as runs
 from .connect import AWAY, Conflict, StoreAway, ensure_stream, write
 from .follow import Follower, read_all
 
-_LAST = "L4-Last"
+_LAST, _VIA = "L4-Last", "L4-Via"
 _TRIES = 8
 _SEQ_END = 1 << 32
 
@@ -68,8 +69,10 @@ class Readings:
         self._stored = 0
         await self._read_ranges(self._prefix + ".>", 0)
 
-    async def add(self, node_id: bytes, queue_id: bytes, first: int, readings: list) -> list:
+    async def add(self, node_id: bytes, queue_id: bytes, first: int, readings, via=None) -> list:
         """Store a batch; each reading without its length byte. Returns `ranges()` of the queue.
+
+        `via`: the node id of the custodian that brought it, 16 bytes.
 
         What is stored already is left out. StoreAway: not all of it is stored now.
         """
@@ -83,20 +86,20 @@ class Readings:
         queue = self._queues.get(key) or self._queues.setdefault(key, _Queue())
         async with queue.lock:
             try:
-                fresh = await self._add(key, queue, first, readings)
+                fresh = await self._add(key, queue, first, readings, via)
             except StoreAway:
                 self._refused += 1
                 raise
             self._again += len(readings) - fresh
             return list(queue.ranges)
 
-    async def _add(self, key, queue, first, readings) -> int:
+    async def _add(self, key, queue, first, readings, via) -> int:
         last, fresh, conflicts = first + len(readings) - 1, 0, 0
         while parts := runs.missing(queue.ranges, first, last):
             a, b = parts[0]
             try:
                 queue.seq = await self._write(
-                    key, a, readings[a - first : b - first + 1], queue.seq
+                    key, a, readings[a - first : b - first + 1], queue.seq, via
                 )
             except Conflict as e:
                 # Somebody wrote to this queue, or the stream is full (the same error code).
@@ -112,15 +115,18 @@ class Readings:
             fresh += b - a + 1
         return fresh
 
-    async def _write(self, key, first, readings, expect) -> int:
+    async def _write(self, key, first, readings, expect, via) -> int:
         body = b"".join(bytes((len(r),)) + r for r in readings)
+        headers = {_LAST: str(first + len(readings) - 1)}
+        if via is not None:
+            headers[_VIA] = via.hex()
         return await write(
             self._js,
             self._subject(key, first),
             body,
             expect=expect,
             within=self._subject(key, "*"),
-            headers={_LAST: str(first + len(readings) - 1)},
+            headers=headers,
         )
 
     def ranges(self, node_id: bytes, queue_id: bytes) -> list:
@@ -150,7 +156,7 @@ class Readings:
         }
 
     async def iter_all(self, node_id=None):
-        """Yield (node id, queue id, sequence, flags, time ms, error s, text), as stored."""
+        """Yield (node id, queue id, sequence, flags, time ms, error s, text, via), as stored."""
         subject = self._prefix + (".%s.*.*" % node_id.hex() if node_id else ".>")
         async with contextlib.aclosing(read_all(self._js, self._stream, subject)) as items:
             async for item in items:
@@ -201,8 +207,9 @@ def readings_of(item):
     where = _parse_subject(item.subject)
     if where is not None:
         node, queue, sequence = where
+        via = _parse_via((item.headers or {}).get(_VIA))
         for reading in split_readings(item.data):
-            yield (node, queue, sequence) + parse_reading(reading)
+            yield (node, queue, sequence, *parse_reading(reading), via)
             sequence += 1
 
 
@@ -211,6 +218,13 @@ def _parse_subject(subject: str):
     try:
         node, queue, first = subject.split(".")[-3:]
         return bytes.fromhex(node), bytes.fromhex(queue), int(first)
+    except ValueError:
+        return None
+
+
+def _parse_via(text: str | None) -> bytes | None:
+    try:
+        return bytes.fromhex(text) if text else None
     except ValueError:
         return None
 

@@ -3,6 +3,7 @@
     lookups.py   QUERY      who and where; caches, the tiers above, the registry
     joins.py     JOIN       registering, passed up to L1
     batches.py   BATCH      readings, passed up to L1 and acknowledged back
+    carries.py   CARRY      readings that a neighbour of their owner brings
     keyserve.py  KEYREQ     node keys for the tiers below
     pushed.py    SUB        events, pushed to who asked for them
     orders.py    DO         the owner takes a node out
@@ -36,6 +37,8 @@ from l4mesh.wire import (
     T_ACK,
     T_ANSWER,
     T_BATCH,
+    T_CARRIED,
+    T_CARRY,
     T_COOKIE,
     T_DO,
     T_EVENT,
@@ -57,6 +60,7 @@ from l4mesh.wire import (
 from .. import fastsig
 from ..link import now_ms
 from .batches import Batches
+from .carries import Carries
 from .held import Held, named
 from .joins import Joins
 from .keyserve import KeyServe
@@ -74,8 +78,8 @@ log = logging.getLogger("l4tools.upstream")
 _TASKS = 4000  # more work at a time than this is refused: the asker tries again
 _TICK_S = 0.25
 _HOP_S = {
-    3: {T_QUERY: 0.12, T_JOIN: 0.25, T_KEYREQ: 0.2, T_BATCH: 1.0},
-    2: {T_QUERY: 0.1, T_JOIN: 0.2, T_KEYREQ: 0.15, T_BATCH: 0.9},
+    3: {T_QUERY: 0.12, T_JOIN: 0.25, T_KEYREQ: 0.2, T_BATCH: 1.0, T_CARRY: 1.0},
+    2: {T_QUERY: 0.1, T_JOIN: 0.2, T_KEYREQ: 0.15, T_BATCH: 0.9, T_CARRY: 0.9},
     1: {},
 }
 
@@ -114,6 +118,7 @@ class Tier:
         for _, addr, node_id in above:
             self.limits.trust(node_id[:8], addr)
         self.lookups, self.joins, self.batches = Lookups(self), Joins(self), Batches(self)
+        self.carries = Carries(self)
         self.tickets = Tickets(self, stores.tickets)
         self.pushed = Pushed(self)
         self.mqtt = None
@@ -128,6 +133,7 @@ class Tier:
         self._do = {
             T_QUERY: self.lookups.on_query, T_JOIN: self.joins.on_join,
             T_BATCH: self.batches.on_batch, T_KEYREQ: self.keyserve.on_keyreq,
+            T_CARRY: self.carries.on_carry, T_CARRIED: self.carries.on_carried,
             T_PING: self._ping, T_INFO_REQ: self._info_req, T_COOKIE: self._cookie,
             T_ANSWER: self._answer, T_PONG: self._answer, T_JOINED: self._sealed_answer,
             T_KEY: self._sealed_answer, T_ACK: self.batches.on_ack, T_DO: self.orders.on_do,
@@ -189,6 +195,7 @@ class Tier:
             self.served = 0
             self._held.expire(now)
             self.batches.expire(now)
+            self.carries.expire(now)
             self.pushed.tick(now)
             self.own.poll(now)
 
