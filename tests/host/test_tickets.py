@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from l4mesh import keys, ticket
@@ -20,7 +21,8 @@ from l4tools.network import Network
 from l4tools.orders import Orders
 from l4tools.ticket_trade import Traded, revoke, trade
 from l4tools.upstream.connect import connect
-from l4tools.upstream.ticket_book import TicketBook
+from l4tools.upstream.ticket_book import TicketBook, Use
+from l4tools.upstream.tickets import Tickets
 from tierbed import Bed, run, until
 
 GIVEN, USED, EXPIRED, LATER, REVOKED = range(5)
@@ -259,6 +261,37 @@ def test_a_revoked_ticket_is_worth_nothing(bed):
         assert rows[ids[1].hex()][1] == id_of(seed).hex() and rows[ids[1].hex()][3]
 
     run(main())
+
+
+def test_a_key_that_only_has_the_networks_id_is_not_the_owner():
+    """4 bytes can be found by trying: only the owner's whole key revokes."""
+    net, seed = Network.create("t"), secrets.token_bytes(32)
+    public = fastsig.public_key(seed)
+    (raw,) = tickets.issue(net)
+    ticket_id, revoked = tickets.parse(raw).id, []
+
+    class Book:
+        def of(self, ticket_id):
+            return Use(bytes(16), 0, None, 1)
+
+        async def refused(self, ticket_id, node):
+            pass
+
+        async def revoke(self, ticket_id):
+            revoked.append(ticket_id)
+            return Use(None, 0, 0, 1)
+
+    tier = SimpleNamespace(
+        level=1,
+        net=keys.network_id(public),
+        cfg=SimpleNamespace(owner=net.owner_public),
+        stores=SimpleNamespace(revoked=None),
+    )
+    judge = Tickets(tier, Book())
+    assert asyncio.run(judge._decide(ticket_id, public, id_of(seed))) == bytes((USED,))
+    assert revoked == []
+    got = asyncio.run(judge._decide(ticket_id, net.owner_public, id_of(net.owner_seed)))
+    assert got[0] == REVOKED and revoked == [ticket_id]
 
 
 def test_a_node_that_was_taken_out_gets_nothing_for_its_ticket(bed):

@@ -10,7 +10,7 @@ is needed. A tier below always gets an answer, if an empty one: junk must not ma
 import asyncio
 
 from l4mesh.counters import C_BAD_DST, C_BAD_NET, C_BAD_PARSE, C_BAD_TAG, C_LIMITED
-from l4mesh.keys import mac_key, network_id, node_id, seal_key
+from l4mesh.keys import mac_key, node_id, seal_key
 from l4mesh.mac import Mac
 from l4mesh.seal import seal
 from l4mesh.ticket import (
@@ -159,7 +159,7 @@ class Tickets:
     async def _decide(self, ticket_id, public, node):
         """Status and what goes with it."""
         tier, book = self._tier, self._book
-        if network_id(public) == tier.net:  # the owner: so it is never used again
+        if public == tier.cfg.owner:  # so it is never used again
             use = await book.revoke(ticket_id)
             return bytes((REVOKED,)) + (use.node or b"")
         expired = is_expired(ticket_id)
