@@ -78,6 +78,8 @@ class TimeShare:
             return
         trip = ticks.diff(now, self._sent)
         ms = int.from_bytes(buf[o + 3 : o + 9], "big") + trip // 2
+        if buf[o + 3] > 127:  # no date: what is added to it would not fit into 6 bytes
+            return
         bound = bound * 1000 + trip // 2 + 1000
         if not self._heard:
             self._ref = now

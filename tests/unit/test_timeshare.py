@@ -103,6 +103,13 @@ def test_answers_that_nobody_asked_for_are_not_believed():
     assert bad.get("bad_parse") == 3
 
 
+def test_a_time_beyond_48_bits_is_no_time_and_raises_nothing():
+    w, (a, b) = world(None, 0)
+    b.wall = b.share._wall = lambda: (b"\xff" * 6, 2)
+    run(w, (a, b), 60000)
+    assert a.told == [] and b.told == []
+
+
 def test_a_passive_node_tells_nobody():
     w, (a, b) = world(None, 0)
     b.n.serve.mode = wire.PASSIVE
