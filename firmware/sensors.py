@@ -78,13 +78,16 @@ class Sensors:
     `fault(text, exception)`: tell it to people, once. `hangs`: hangs.Hangs, or None.
     """
 
-    def __init__(self, sensors, led=None, call=None, say=None, fault=None, hangs=None):
+    def __init__(
+        self, sensors, led=None, call=None, say=None, fault=None, hangs=None, now=clock.now
+    ):
         self.all = sensors
         self._call = call or _call
         self._led = led
         self._say = say or _silent
         self._fault = fault or _silent
         self._hangs = hangs
+        self._now = now
         self._awaiting = None  # from the first coroutine on
         self.taken = self.refused = self.errors = 0
         for s in sensors:
@@ -126,7 +129,7 @@ class Sensors:
             if left:
                 s.due = ticks.add(now, left)
                 return
-        t = clock.now()
+        t = self._now()
         try:
             v = self._call(s.read)
             if hasattr(v, "send"):
@@ -141,7 +144,7 @@ class Sensors:
             v = s
         if hangs is not None and hangs.end(i):
             self._hangs = None
-        self._timed(s, ticks.diff(clock.now(), t))
+        self._timed(s, ticks.diff(self._now(), t))
         if v is not s:
             self.took(s, v, now, submit)
 

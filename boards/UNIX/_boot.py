@@ -91,9 +91,11 @@ def start():
 
     import _hw
     import dht  # noqa: F401
+    import ds18x20  # noqa: F401
     import esp32  # noqa: F401
     import machine  # noqa: F401
     import network  # noqa: F401
+    import onewire  # noqa: F401
 
     if _hw.ask("clk"):  # no date at power-on
         sys.modules["time"] = __import__("_unset")

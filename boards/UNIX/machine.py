@@ -1,6 +1,9 @@
 # machine as on ESP32; the parts themselves are on the bench desk. RAM: 5 KiB.
-"""Pin, ADC, WDT, RTC, resets. The watchdog and the reset line are pulled from outside, so they
-work on a board that hangs. WDT cannot be stopped and survives a soft reset.
+"""Pin, ADC, I2C, WDT, RTC, resets. The watchdog and the reset line are pulled from outside, so
+they work on a board that hangs. WDT cannot be stopped and survives a soft reset.
+
+Interrupts of pins come when the board looks at a pin or feeds the watchdog, which the firmware
+does ten times a second: later than on a chip, but in their order, as far apart as they were.
 """
 
 import sys
@@ -8,6 +11,7 @@ import time
 from binascii import unhexlify
 
 import _hw
+from _i2c import I2C, SoftI2C  # noqa: F401
 from umachine import Signal, idle, mem8, mem16, mem32, soft_reset, time_pulse_us  # noqa: F401
 
 PWRON_RESET = 1
@@ -19,6 +23,30 @@ EXT0_WAKE = 2
 TIMER_WAKE = 4
 
 _freq = 160000000
+_irqs = {}  # pin -> (Pin, handler, trigger)
+_edges = []  # (pin, level, ms after the one before)
+_served = 0  # when the last was delivered
+_level = None  # (pin, level) that an interrupt was for, while its handler runs
+
+
+def _interrupts():
+    """Call the handlers of what has come; edges as far apart as they were."""
+    global _served, _level
+    if not _irqs or _level is not None:
+        return
+    for text in _hw.ask("edges", size=2000).split():
+        _edges.append([int(x) for x in text.split(b":")])
+    while _edges and time.ticks_diff(time.ticks_ms(), _served) >= _edges[0][2]:
+        id, level, _ = _edges.pop(0)
+        _served = time.ticks_ms()
+        pin, handler, trigger = _irqs.get(id) or (None, None, 0)
+        if handler and trigger & (1 if level else 2):
+            _level = (id, level)
+            try:
+                handler(pin)
+            except Exception as e:
+                sys.print_exception(e)
+            _level = None
 
 
 def reset():
@@ -83,15 +111,21 @@ class Pin:
         if not isinstance(id, int) or not 0 <= id < 50:
             raise ValueError("invalid pin")
         self._id = id
+        self._up = 0
         self.init(mode, pull, value=value)
 
     def init(self, mode=-1, pull=-1, *, value=None, hold=None, drive=None):
+        if pull != -1:
+            self._up = int(pull == self.PULL_UP)
         if value is not None:
             self.value(value)
 
     def value(self, v=None):
         if v is None:
-            return int(_hw.ask("get %d" % self._id) or 0)
+            _interrupts()
+            if _level is not None and _level[0] == self._id:
+                return _level[1]
+            return int(_hw.ask("get %d %d" % (self._id, self._up)) or 0)
         _hw.ask("set %d %d" % (self._id, bool(v)))
 
     __call__ = value
@@ -103,6 +137,8 @@ class Pin:
         self.value(0)
 
     def irq(self, handler=None, trigger=3, **kw):
+        _irqs[self._id] = (self, handler, trigger)
+        _hw.ask("watch %d %d" % (self._id, handler is not None))
         return self
 
 
@@ -140,6 +176,7 @@ class WDT:
         _hw.ask("wdt %d" % timeout)
 
     def feed(self):
+        _interrupts()
         # A word to the desk each time would cost more than the work that is watched.
         now = time.ticks_ms()
         if time.ticks_diff(now, WDT._fed) * 8 >= WDT._ms:

@@ -29,7 +29,7 @@ _KEYS = {
     "radio usb firmware limits config",
     "flash": "block_size block_count",
     "heap": "kib limit standins",
-    "pins": "led battery battery_divider dht",
+    "pins": "led battery battery_divider dht onewire scl sda",
     "radio": "ble mailbox tx_us tx_burst connect_ms",
     "usb": "ids",
     "firmware": "version url sha256",

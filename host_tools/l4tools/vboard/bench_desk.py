@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 
 from l4tools.lan.loop import Loop
+from l4tools.vboard.parts import Wire
 from l4tools.vboard.world import World
 
 
@@ -106,7 +107,57 @@ class Desk:
         world.pins[pin] = level
 
     def _op_get(self, world, args, data):
-        return b"%d" % world.pins.get(int(args[0]), 0)
+        """The level of a pin: what it is set to, or what comes from outside, or its pull."""
+        pin, pull = int(args[0]), int(args[1]) if len(args) > 1 else 0
+        world.advance()
+        return b"%d" % world.pins.get(pin, world.inputs.get(pin, pull))
+
+    def _op_watch(self, world, args, data):
+        (world.watched.add if args[1] == "1" else world.watched.discard)(int(args[0]))
+
+    def _op_edges(self, world, args, data):
+        return b" ".join(b"%d:%d:%d" % e for e in world.new_edges())
+
+    def _op_i2c(self, world, args, data):
+        """s, r or w; soft; scl, sda; address; bytes; stop."""
+        what, soft, scl, sda, addr, n = args[0], *map(int, args[1:6])
+        fault = world.i2c_fault
+        if fault == "scl" or fault and not soft:
+            if what == "s":
+                return b""
+            raise Failed(errno.ETIMEDOUT)
+        devices = world.i2c if (scl, sda) == world.i2c_pins else {}
+        if what == "s":
+            return bytes(a for a in range(8, 0x78) if fault or _here(devices, a))
+        if fault:
+            return b"%d" % n if what == "w" else bytes(n)
+        if not _here(devices, addr):
+            raise Failed(errno.ENODEV)
+        if what == "r":
+            return devices[addr].read(n)
+        taken = devices[addr].write(data)
+        if taken < n and not soft:
+            raise Failed(errno.ENODEV)
+        return b"%d" % taken
+
+    def _op_wire(self, world, args, data):
+        """reset, bit [value], read N, write; on a pin with nothing: nobody, and ones."""
+        wire = world.wires.get(int(args[0])) or Wire()
+        what = args[1]
+        if what == "reset":
+            return b"%d" % wire.reset()
+        if what == "write":
+            for byte in data:
+                for k in range(8):
+                    wire.write_bit(byte >> k & 1)
+            return b""
+        if what == "read":
+            n = int(args[2])
+            return bytes(sum(wire.read_bit() << k for k in range(8)) for _ in range(n))
+        if len(args) > 2:
+            wire.write_bit(int(args[2]))
+            return b""
+        return b"%d" % wire.read_bit()
 
     def _op_rtc(self, world, args, data):
         return world.rtc
@@ -157,8 +208,15 @@ class Desk:
         return b""
 
 
+def _here(devices, addr):
+    return addr in devices and not devices[addr].silent
+
+
 _NAMES = {
-    name: name for name in "adc dht chip heap set get rtc clk wifi radio join leave scan".split()
+    name: name
+    for name in (
+        "adc dht chip heap set get rtc clk wifi radio join leave scan watch edges i2c wire"
+    ).split()
 }
 _NAMES["rtc!"] = "rtc_set"
 _NAMES["clk!"] = "clk_set"

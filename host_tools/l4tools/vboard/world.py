@@ -13,10 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from l4tools.errors import ToolError
+from l4tools.vboard.parts import Bme280, Ds18b20, Wire
 from l4tools.vboard.settings import settings
 
 Value = float | list | Callable[[float], float]
 
+_SETTABLE = (
+    *("temperature", "humidity", "pressure", "dht_works", "chip", "heap", "rssi"),
+    *("networks", "connect_s", "clock", "i2c_fault"),
+)
 _S_2000 = 946684800
 IDLE, CONNECTING, GOT_IP, NO_AP, WRONG_PASSWORD = 1000, 1001, 1010, 201, 202
 NVS_BYTES = 16 * 1024
@@ -46,6 +51,8 @@ class World:
         self.adc: dict[int, Value] = {pins["battery"]: 2_000_000}  # uV at the pin
         self.temperature: Value = 21.5
         self.humidity: Value = 48.0
+        self.pressure: Value = 1013.25  # hPa
+        self.probes: dict[str, Value] = {"28ff641e8216a1": 18.5, "28ff641e8216a2": 55.25}  # C
         self.dht_works = True
         self.chip: Value = 38  # C
         self.heap: tuple = (160000, 94256, 53248, 90000)
@@ -57,6 +64,15 @@ class World:
         self.counts: Counter = Counter()  # what the desk handed out, by operation
         self.connect_s = settings()["radio"]["connect_ms"] / 1000
         self.start = time.monotonic()
+        self.i2c_pins = (pins["scl"], pins["sda"])
+        self.i2c = {0x76: self._bme280()}
+        self.i2c_fault = ""  # "scl" or "sda": held low
+        self.wires = {pins["onewire"]: Wire([self.probe(rom) for rom in self.probes])}
+        self.inputs: dict[int, int] = {}  # levels that come from outside
+        self.edges: list[tuple] = []  # (ms, pin, level) to come
+        self.watched: set[int] = set()
+        self._due: list[tuple] = []
+        self._told_ms = 0.0
         self.rtc = b""
         self.clock = "host"  # or "unset": 2000 at power-on, as a chip has it
         self.clock_ms: int | None = None  # what it is ahead of the host's; None: begins anew
@@ -80,9 +96,9 @@ class World:
         for name, value in values.items():
             if name == "adc":
                 self.adc.update({int(pin): v for pin, v in value.items()})
-            elif name in ("temperature", "humidity", "dht_works", "chip", "heap", "rssi"):
-                setattr(self, name, value)
-            elif name in ("networks", "connect_s", "clock"):
+            elif name == "probes":
+                self.probes.update(value)
+            elif name in _SETTABLE:
                 setattr(self, name, value)
             else:
                 raise ToolError("A board's world has no %r. See world.py for what it has." % name)
@@ -90,6 +106,48 @@ class World:
     def get(self, value: Value) -> float:
         return value_at(value, time.monotonic() - self.start)
 
+    # -- parts on wires -----------------------------------------------------------------------
+    def _bme280(self) -> Bme280:
+        return Bme280(
+            lambda: self.get(self.temperature),
+            lambda: self.get(self.humidity),
+            lambda: self.get(self.pressure),
+            time.monotonic,
+        )
+
+    def probe(self, rom: str) -> Ds18b20:
+        """One more DS18B20 for a wire; its value is `probes[rom]`."""
+        return Ds18b20(rom, lambda: self.get(self.probes[rom]), time.monotonic)
+
+    def pulse(self, pin: int, n: int = 1, low_ms: int = 40, high_ms: int = 60, bounces: int = 0):
+        """A contact closes to ground `n` times from now on, each time with `bounces`."""
+        t = max(time.monotonic() * 1000, self.edges[-1][0] if self.edges else 0)
+        new = []
+        for _ in range(n):
+            for level, rest in ((0, low_ms), (1, high_ms)):
+                for k in range(bounces):
+                    new += [(t + 2 * k, pin, level), (t + 2 * k + 1, pin, 1 - level)]
+                new.append((t + 2 * bounces, pin, level))
+                t += rest
+        self.edges += new
+
+    def new_edges(self) -> list[tuple]:
+        """(pin, level, ms since the one before) of what has happened on watched pins."""
+        self.advance()
+        out, self._due = self._due[:100], self._due[100:]
+        return out
+
+    def advance(self) -> None:
+        """Take the levels of this moment."""
+        now = time.monotonic() * 1000
+        while self.edges and self.edges[0][0] <= now:
+            t, pin, level = self.edges.pop(0)
+            self.inputs[pin] = level
+            if pin in self.watched:
+                self._due.append((pin, level, max(0, round(t - self._told_ms))))
+                self._told_ms = t
+
+    # -- time ---------------------------------------------------------------------------------
     def ahead_ms(self) -> int:
         """What the clock of a board without a date is ahead of the host's."""
         if self.clock_ms is None:
@@ -100,12 +158,16 @@ class World:
     def lost_power(self) -> None:
         self.rtc = b""
         self.clock_ms = None
+        for wire in self.wires.values():
+            for probe in wire.probes:
+                probe.lost_power()
         self.hard_reset()
 
     def hard_reset(self) -> None:
         """Everything outside RTC memory starts anew; the radio, too."""
         self._radio, self._joined = False, None
         self.pins.clear()
+        self.watched.clear()
         self.soft_reset()
 
     def soft_reset(self) -> None:
