@@ -97,7 +97,7 @@ class Node:
         self.serve = Serve(own, self.routes, tx, count, cfg, self.minutes)
         self.modes = Modes(cfg, host, rng, events)
         self.queue = self.sync = self.uplink = self.caring = self.update = None
-        self._syncing = True
+        self._way = True
         self.notes = {}  # name: function that gives a sentence for `status`
         self._scratch = bytearray(128)
         self._mode = 0
@@ -240,11 +240,11 @@ class Node:
         return tx.send(o + n, t.addr)
 
     def _poll_sync(self, now):
-        up = self.reach.up or (self.uplink is not None and self.uplink.up)
-        if up != self._syncing:
-            self._syncing = up
-            if up:
+        up = self.uplink is not None and self.uplink.up
+        way = self.uplink if up else self.reach.up and self.tiers.first_up()
+        if way is not self._way:  # what is in flight went by the old one
+            self._way = way
+            self.sync.pause(now)
+            if way:
                 self.sync.resume(now)
-            else:
-                self.sync.pause(now)
         return self.sync.poll(now)

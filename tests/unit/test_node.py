@@ -6,7 +6,9 @@ from l4mesh.events import EV_ANSWER, EV_MODE, EV_NEIGHBOUR
 from l4mesh.identity import Identity
 from l4mesh.node import Node
 from l4mesh.prng import XorShift
+from l4mesh.queue import Queue
 from l4mesh.ticks import MASK, add
+from l4mesh_io.store_ram import RamSegments
 from world import NETWORK, Entropy
 
 
@@ -149,3 +151,46 @@ def test_submit_without_a_queue_is_false():
     assert not n.submit(b"t=1", 3, bytes(6), True, 0)
     n.queue = Tape()
     assert n.submit(b"t=1", 3, bytes(6), True, 0) and len(n.queue.items) == 1
+
+
+class Broker:
+    """An uplink by MQTT."""
+
+    up = False
+    sent = 0
+
+    def publish(self, buf, n):
+        self.sent += 1
+        return True
+
+
+def test_another_way_up_begins_the_readings_anew():
+    n = bare_node(1, linked=True, upstream=[[3, "10.77.0.3:4104"]])
+    q = Queue(RamSegments(3), Entropy(5), n.counters, 2)
+    assert q.open()
+    n.attach_queue(q, XorShift(5))
+    n.uplink = up = Broker()
+    assert n.submit(b"t=1", 3, bytes(6), True, 0)
+    n.poll(0)
+    assert "paused" in n.sync.why()
+    tier = n.tiers.list[0]
+    tier.heard = True
+    tier.due = 1000000
+    tier.pending = 0
+    n.reach.look()
+    assert n.reach.up
+
+    def run(start, end):
+        n.link.take()
+        up.sent = 0
+        for now in range(start, end, 100):
+            n.poll(now)
+        return up.sent, len(n.link.take(wire.T_BATCH))
+
+    up.up = True
+    assert 5 <= run(0, 90000)[0] <= 8  # nobody acknowledges: the pauses grow
+    # Each way is tried at once, as far as a crowd that does the same allows it.
+    up.up = False
+    assert run(90000, 94200) == (0, 1)
+    up.up = True
+    assert run(94200, 98400) == (1, 0)
