@@ -39,6 +39,10 @@ class Door:
         except OSError as e:
             print("L4 %s: %r" % (KEPT, e))
 
+    def told(self):
+        """The next announcement loads it again."""
+        unload("l4mesh.ha_text")
+
     def come(self, data, retained):
         if self._verbs is None:
             gc.collect()

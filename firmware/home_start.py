@@ -45,8 +45,9 @@ def begin(s, rng, version):
     door = home.Door(s)
     shown = ha.Home(
         s.node.uplink, node, about, named + _diagnostics(s, door, named), rng, clock.known,
-        names_kept(), door.save, s.board.sleep_s,
+        names_kept(), door.save, s.board.sleep_s, door.told,
     )  # fmt: skip
+    door.told()
     s.runner.add(shown.poll)
     if shown.hidden:
         console.say("Home Assistant: no room for the last %d values" % shown.hidden)

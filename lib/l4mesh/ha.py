@@ -1,6 +1,6 @@
 # floor 5: machines
 # Home Assistant finds the sensors by MQTT and shows their values. RAM: 6 kB, when configured.
-"""Home(up, node, about, sources, rng, wall, kept, keep, sleep_s), polled by the loop.
+"""Home(up, node, about, sources, rng, wall, kept, keep, sleep_s, told), polled by the loop.
 
     homeassistant/sensor/l4_<id>/<sensor>/config   what it is, retained; one message a poll, after
                                 every connect and when Home Assistant says that it started
@@ -17,7 +17,8 @@ one state message are left out: `hidden`. `about`: (device name, model, version)
 (6 bytes of ms since 1970, error in s) or None. `kept`: names announced before; `keep(names)`
 writes that list. What is no sensor any more is announced as gone, and forgotten when the broker
 has shown that it got that. `sleep_s`: a board that sleeps so long between readings is not offline
-then: its values expire instead. `up`: l4mesh_io/mqtt.py.
+then: its values expire instead. `told()` is called after an announcement: ha_text.py, which makes
+it, may be forgotten until the next. `up`: l4mesh_io/mqtt.py.
 """
 
 import json
@@ -29,7 +30,7 @@ _PREFIX = b"homeassistant/"
 _EACH_MS = const(1000)
 _SETTLE_MS = const(2000)  # for Home Assistant to subscribe to what it was just told of
 _DIAG_MS = const(60000)
-_SILENT_S = const(180)  # a state comes at least once a minute
+_SHORT_MS = const(5000)  # until there may be memory again
 _LATE = const(32)
 _OLD_MS = const(400000000)  # ticks cannot tell more than six days
 _MOST = const(600)  # bytes of a payload
@@ -53,19 +54,6 @@ class Diagnostic:
         self.news = False
 
 
-def slug(name, taken):
-    """A name for topics and templates, [a-zA-Z0-9_-]+, that is not in `taken`."""
-    out = ""
-    for c in name[:_NAME]:
-        out += c if "0" <= c <= "9" or "a" <= c <= "z" or "A" <= c <= "Z" or c in "_-" else "_"
-    k = 2
-    base = out[: _NAME - 3]
-    while out in taken:
-        out = "%s_%d" % (base, k)
-        k += 1
-    return out
-
-
 def _is_number(s):
     """Home Assistant takes what has a unit or a state class for a number."""
     return bool(s.unit or s.kind or s.total)
@@ -79,8 +67,11 @@ def _plain(s, v):
 
 
 class Home:
-    def __init__(self, up, node, about, sources, rng, wall, kept=(), keep=None, sleep_s=0):
+    def __init__(
+        self, up, node, about, sources, rng, wall, kept=(), keep=None, sleep_s=0, told=None
+    ):
         self._mqtt = up
+        self._told = told
         self._node = node
         self._about = about
         self._rng = rng
@@ -88,6 +79,8 @@ class Home:
         self._keep = keep
         self._sleep_s = sleep_s
         self._rows = rows = []  # [name in topics, source, ticks of its value or None]
+        from .ha_text import slug
+
         names = []
         room = _STATE
         self.hidden = 0
@@ -109,7 +102,7 @@ class Home:
         self._born = self._dirty = False
         self._looked = self._quiet = None
         self._late = []  # row, value, ticks; row, ..
-        self.dropped = 0
+        self.dropped = self.short = 0
         up.hear(_PREFIX + b"status", self._birth)
 
     def _birth(self, data, retained):
@@ -159,38 +152,27 @@ class Home:
         i = self._step - len(self._gone)
         name = self._gone[i] if i < 0 else self._names[i]
         topic = _PREFIX + ("sensor/l4_%s/%s/config" % (self._node, name)).encode()
-        if self._mqtt.say(topic, b"" if i < 0 else self.config(i), True):
+        try:
+            data = b"" if i < 0 else self.config(i)
+        except MemoryError:
+            self.short += 1
+            return _SHORT_MS
+        if self._mqtt.say(topic, data, True):
             self._step += 1
             if i + 1 == len(self._rows):
                 self._quiet = ticks.add(now, _SETTLE_MS)
+                if self._told:
+                    self._told()
                 if self._gone and self._keep:
                     self._proof = self._mqtt.pongs + 2  # the next may be of an earlier ping
         return 50
 
     def config(self, i):
-        """The announcement of row i: docs/mqtt.md says what the keys are."""
+        from .ha_text import config
+
         name, s = self._rows[i][:2]
-        dump = json.dumps
-        out = '{"~":"l4/%s","name":%s,"uniq_id":"l4_%s_%s","stat_t":"~/state"' % (
-            self._node, dump(s.name), self._node, name,
-        )  # fmt: skip
-        out += ",\"val_tpl\":\"{{ value_json['%s'] }}\",\"exp_aft\":%d" % (
-            name, 3 * self._sleep_s or _SILENT_S,
-        )  # fmt: skip
-        if s.unit:
-            out += ',"unit_of_meas":' + dump(s.unit)
-        if s.kind:
-            out += ',"dev_cla":' + dump(s.kind)
-        if _is_number(s):
-            out += ',"stat_cla":"%s"' % ("total_increasing" if s.total else "measurement")
-        if isinstance(s, Diagnostic):
-            out += ',"ent_cat":"diagnostic"'
-        if not self._sleep_s:
-            out += ',"avty_t":"~/status"'
-        out += ',"dev":{"ids":["l4_%s"],"name":%s,"mf":"l4mesh","mdl":%s,"sw":%s}' % (
-            (self._node,) + tuple([dump(x) for x in self._about])
-        )
-        return (out + ',"o":{"name":"l4mesh"}}').encode()
+        own = isinstance(s, Diagnostic)
+        return config(self._node, self._about, name, s, _is_number(s), own, self._sleep_s)
 
     def state(self):
         """All values as they are."""

@@ -3,7 +3,7 @@
 import json
 
 from l4mesh import ticks
-from l4mesh.ha import Diagnostic, Home, slug
+from l4mesh.ha import Diagnostic, Home
 from l4mesh.prng import XorShift
 
 NODE = "00112233445566778899aabbccddeeff"
@@ -121,7 +121,7 @@ class Bench:
     def run(self, ms):
         while ms > 0:
             wait = self.home.poll(self.now)
-            assert 0 < wait <= 1000
+            assert 0 < wait <= 5000
             self.now = ticks.add(self.now, min(wait, ms))
             ms -= wait
         return self
@@ -392,9 +392,26 @@ def test_too_many_sensors_for_one_message():
     assert len(b.state()) == 30 - b.home.hidden > 20
 
 
-def test_slugs():
-    assert slug("temperature", []) == "temperature"
-    assert slug("a.b", []) == "a_b" and slug("a_b", ["a_b"]) == "a_b_2"
-    assert slug("ü", []) == "_" and slug("ö", ["_", "__2"]) == "__3"
-    long = slug("x" * 60, [])
-    assert len(long) == 40 and len(slug("x" * 60, [long])) <= 40
+def test_no_memory_for_an_announcement():
+    b = Bench(Source("t"))
+
+    def config(i):
+        raise MemoryError
+
+    b.home.config = config
+    b.up.connect()
+    b.run(20000)
+    assert b.take() == [] and b.home.short == 4
+    del b.home.config
+    b.run(8000)
+    assert [m[0] for m in b.take()] == [CONFIG % "t", STATE]
+
+
+def test_what_makes_announcements_may_go_after_each():
+    told = []
+    b = Bench(Source("t"), Source("u"), told=lambda: told.append(len(b.up.said)))
+    b.up.connect()
+    b.run(5000)
+    b.up.session += 1
+    b.run(5000)
+    assert told == [2, 5]  # the third was the state
