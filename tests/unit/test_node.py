@@ -174,13 +174,11 @@ def test_another_way_up_begins_the_readings_anew():
     n.poll(0)
     assert "paused" in n.sync.why()
     tier = n.tiers.list[0]
-    tier.heard = True
-    tier.due = 1000000
-    tier.pending = 0
-    n.reach.look()
-    assert n.reach.up
 
     def run(start, end):
+        n.tiers.answered(tier, start)
+        n.reach.look()
+        tier.missed = -100  # silent in this test, but never taken for that
         n.link.take()
         up.sent = 0
         for now in range(start, end, 100):
@@ -191,6 +189,8 @@ def test_another_way_up_begins_the_readings_anew():
     assert 5 <= run(0, 90000)[0] <= 8  # nobody acknowledges: the pauses grow
     # Each way is tried at once, as far as a crowd that does the same allows it.
     up.up = False
-    assert run(90000, 94200) == (0, 1)
+    mqtt, udp = run(90000, 94200)
+    assert mqtt == 0 and 1 <= udp <= 3
     up.up = True
-    assert run(94200, 98400) == (1, 0)
+    mqtt, udp = run(94200, 98400)
+    assert 1 <= mqtt <= 3 and udp == 0
