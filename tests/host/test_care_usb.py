@@ -340,6 +340,21 @@ def readings(n):
     return {"/queue/%08x.l4q" % no: data for no, data in segments.files.items()}
 
 
+def epoch(keys):
+    return int.from_bytes(keys["epoch"], "big")
+
+
+def pushed(files, data):
+    """(the files of a queue with one reading more, its sequence): what the board does next."""
+    segments = keep.Segments({p[1:]: d for p, d in files.items()})
+    queue = Queue(segments, os.urandom, Counters(), 64)
+    assert queue.open()
+    sequence, scratch = queue._s.next, bytearray(128)
+    assert queue.push(scratch, encode_reading(scratch, 0, data, len(data), bytes(6), 0, 1))
+    assert not queue.dropped
+    return {"/queue/%08x.l4q" % no: d for no, d in segments.files.items()}, sequence
+
+
 def test_backup_erase_and_restore(desk, home):
     """The last but for nothing: the board is bare afterwards."""
     tty, file = desk.board.tty, home / "kitchen.l4board"
@@ -383,11 +398,27 @@ def test_backup_erase_and_restore(desk, home):
     assert code == 0 and json.loads(out)["left_out"] == [], err
     with Repl(tty) as repl:
         repl.enter()
-        assert backup.read_keys(repl) == keys
-        assert {p: repl.read(p) for p in repl.tree("/queue")} == queue
-    # The same board again: all of it, without being told.
+        has = backup.read_keys(repl)
+        # The lost board went on after its backup: no epoch and no sequence is used again.
+        assert epoch(has) > epoch(keys) + 1000
+        assert {**has, "epoch": b""} == {**keys, "epoch": b""}
+        files = {p: repl.read(p) for p in repl.tree("/queue")}
+        assert {p: files[p] for p in queue} == queue and pushed(files, b"new")[1] > 7 + 1000
+        assert keep.backlog({p[1:]: d for p, d in files.items()}) == 7
+        # It goes on from here: a boot, a reading.
+        repl.exec(backup._WRITE_KEYS % ("l4mesh", [("epoch", "AAEAZA==")]))
+        files, _ = pushed(files, b"new")
+        for path, data in files.items():
+            repl.write(path, data)
+    # The same board again: all of it, without being told, but what it measured since stays.
     code, out, _ = l4("restore", file, "--port", tty, "--json")
-    assert code == 0 and json.loads(out)["same_board"] and json.loads(out)["identity"]
+    said = json.loads(out)
+    assert code == 0 and said["same_board"] and said["identity"]
+    assert said["left_out"] == sorted(p[1:] for p in queue)
+    with Repl(tty) as repl:
+        repl.enter()
+        assert epoch(backup.read_keys(repl)) == 0x10064
+        assert {p: repl.read(p) for p in repl.tree("/queue")} == files
 
 
 def test_erase_all_wipes_the_chip_whatever_is_on_it(home, tmp_path):

@@ -18,6 +18,7 @@ from l4mesh.keys import node_id
 from .. import vault
 from ..errors import ToolError
 from ..flash import keep
+from . import resume
 
 _KIND = "l4-board"
 _VERSION = 1
@@ -142,22 +143,31 @@ def load(path: Path, passphrase: str) -> Backup:
         ) from None
 
 
-def restore(repl, backup: Backup, identity: bool) -> dict:
-    """Files and, with `identity`, who it is. Returns what was written and what was left out."""
+def restore(repl, backup: Backup, identity: bool, now: dict[str, bytes] | None = None) -> dict:
+    """Files and, with `identity`, who it is. Returns what was written and what was left out.
+
+    `now`: the board's keys. The node of the backup keeps the queue it has: that went on since.
+    """
+    now = now or {}
     files = {
         p: d for p, d in backup.files.items() if identity or not p.startswith(_IDENTITY)
     }  # fmt: skip
+    if identity:
+        own = now.get("public") == backup.keys.get("public") and repl.tree("/queue")
+        if own:
+            files = {p: d for p, d in files.items() if not p.startswith("queue/")}
+        else:
+            for path in repl.tree("/queue"):
+                repl.remove(path)
+            files |= resume.queue(files)
     for path in sorted(files):
         folder = path.rpartition("/")[0]
         if folder:
             repl.mkdirs("/" + folder)
-    if identity:
-        for path in repl.tree("/queue"):
-            repl.remove(path)
     for path, data in sorted(files.items()):
         repl.write("/" + path, data)
     if identity and backup.keys:
-        pairs = [(k, _b64(v)) for k, v in sorted(backup.keys.items())]
+        pairs = [(k, _b64(v)) for k, v in sorted(resume.keys(backup.keys, now).items())]
         repl.exec(_WRITE_KEYS % (_NAMESPACE, pairs))
     left = sorted(set(backup.files) - set(files))
     return {"files": sorted(files), "left_out": left, "identity": identity}

@@ -22,7 +22,7 @@ def restore(
         typer.Option("--identity", help="another board takes over the identity; the old is gone"),
     ] = False,
 ) -> None:
-    """Put a backup onto a board. The same board gets all of it.
+    """Put a backup onto a board. The same board gets all of it, but keeps the readings it has.
 
     Another board gets settings and files only, and stays the node it is: undelivered readings and
     keys are left out. With --identity it becomes the node of the backup; that is refused while the
@@ -40,16 +40,19 @@ def restore(
     kept = care.load(file, session.passphrase(f"Passphrase of {path.stem}: "))
     with Repl(port) as repl:
         repl.enter(soft_reset=True)
-        same = care.read_keys(repl).get("public") == kept.keys.get("public")
+        now = care.read_keys(repl)
+        same = now.get("public") == kept.keys.get("public")
         if identity and not same and kept.node and _answers(session, kept.node):
             raise Refused(
                 "Node %s answers: the board that was backed up is alive. Take it out first: "
                 "l4 erase on that board; or restore without --identity." % kept.node
             )
-        done = care.restore(repl, kept, identity or same)
+        done = care.restore(repl, kept, identity or same, now)
         repl.soft_reset()
     session.out.record({"node": kept.node, "same_board": same, **done})
-    if done["left_out"]:
+    if done["left_out"] and (same or identity):
+        session.out.note("The board has readings already; the queue of the backup was left out.")
+    elif done["left_out"]:
         session.out.note(
             "This is another board: %d files of the old one's identity were left out. If that "
             "board is gone for good, run it again with --identity." % len(done["left_out"])
