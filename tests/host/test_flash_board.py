@@ -112,7 +112,8 @@ def test_settings_app_readings_and_identity_survive(desks, tmp_path):
     desk.flash()
     before = readings(tmp_path / "q", 500)
     own = {"app.py": b"def sensors(board):\n    return []\n", "keys/seed": b"s" * 36}
-    config = b'{"name": "porch", "interval_s": 7, "wifi": [["w", "wwwwwwww"]]}'
+    config = b'{"name": "porch", "interval_s": 7, "wifi": [["w", "wwwwwwww"]]'
+    config += b', "mqtt_password": "pp"}'
     files = {**desk.files(), **before, **own}
     files["config.json"] = config
     desk.chip.write(0x200000, keep.image({}, {}, files, 512))
@@ -121,6 +122,8 @@ def test_settings_app_readings_and_identity_survive(desks, tmp_path):
     assert drained(after) == ["t=%d" % i for i in range(500)]
     assert {k: after[k] for k in own} == own
     assert job.report()["kept"]["readings"] == 500 and job.kept.app
+    assert job.report()["settings"]["wifi"] == ["w"] and job.config["mqtt_password"] == "pp"
+    assert "mqtt_password" not in job.report()["settings"]  # what is shown holds no secret
     made = job.config
     assert (made["name"], made["interval_s"], made["wifi"]) == ("yard", 7, [["w", "wwwwwwww"]])
     assert backups.find(job.rom.mac) is None  # all verified: the copy has gone

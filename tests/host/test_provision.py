@@ -7,6 +7,7 @@ import stat
 
 import pytest
 from l4mesh import improv_codec as codec
+from l4tools import cli
 from l4tools.errors import NotFound, Refused, ToolError
 from l4tools.network import Network
 from l4tools.provision import fleet
@@ -48,6 +49,13 @@ def test_set_takes_json_or_text():
     for bad in ("led_pin", "=2"):
         with pytest.raises(ValueError, match="KEY=VALUE"):
             parse_set([bad])
+
+
+def test_a_password_is_never_an_argument(capsys):
+    for secret in ("mqtt_password=geheim", 'wifi=[["House", "geheimes"]]'):
+        assert cli.main(["provision", "--set", secret]) == 2
+        said = capsys.readouterr().err
+        assert "never an argument" in " ".join(said.split()) and "geheim" not in said
 
 
 def test_networks_go_in_front_and_the_rest_stays(net):

@@ -113,6 +113,11 @@ def _want(session, wifi, password_file, name, set_, app_file):
         raise typer.BadParameter(str(e))
     if "wifi" in settings:
         raise typer.BadParameter("a password is never an argument: use --wifi")
+    if "mqtt_password" in settings:
+        raise typer.BadParameter(
+            "a password is never an argument: put it into a file for l4 flash --config FILE, or "
+            "into the column mqtt_password of a fleet file"
+        )
     if name is not None:
         settings["name"] = name
     # What is wrong is said before anything is asked for.

@@ -301,8 +301,7 @@ class Job:
                 "changed": self.image is not None,
             },
             "kept": self.kept.rows(),
-            "settings": {k: v for k, v in self.config.items() if k != "wifi"}
-            | {"wifi": [pair[0] for pair in self.config.get("wifi", [])]},
+            "settings": keep.public(self.config),
             "network": self.network.name,
             "plan": self.plan.rows(),
             "bytes": {

@@ -165,6 +165,12 @@ def checked(config: Any, source: str) -> dict:
     return config
 
 
+def public(config: dict) -> dict:
+    """Settings for screens and --json: names of networks, no password."""
+    out = {k: v for k, v in config.items() if k != "mqtt_password"}
+    return {**out, "wifi": [pair[0] for pair in config.get("wifi", [])]}
+
+
 def of_network(net: Network | None) -> dict:
     """Settings that follow from the network file."""
     if net is None:
