@@ -120,7 +120,12 @@ def test_port_and_node_at_once_is_a_mistake():
 
 
 def test_doctor_over_the_network(mesh):
-    said = doc("doctor", "lan1-1")
+    def neighbours_heard():
+        """It was restarted a moment ago: the first hellos are on their way."""
+        code, out, _ = l4("doctor", "lan1-1", "--json")
+        return code == 0 and "neighbours hear each other" in out and json.loads(out)
+
+    said = until(neighbours_heard, "the neighbour is heard")
     assert said["well"], said
     by = {f["check"]: f for f in said["findings"]}
     assert {"node", "joined", "its upstream", "multicast", "crashes"} <= set(by)
