@@ -31,6 +31,7 @@ def test_there_and_back_each_board_by_a_port_of_its_own():
             data, sender = tier.recvfrom(2048)
             assert data == text and seen.setdefault(text, sender) == sender
         assert seen[b"a"] != seen[b"b"]
+        assert hub.way_in("10.77.1.11:4104") == "%s:%d" % seen[b"a"]
         # Whoever knows the port may write to it, as through a router that lets answers in.
         for sock in (tier, other):
             sock.sendto(b"hello", seen[b"b"])

@@ -248,9 +248,9 @@ def test_the_command(tmp_path):
         [*base, "--boot"], stdout=subprocess.PIPE, text=True, env={**__import__("os").environ}
     )
     try:
-        ways = dict(run.stdout.readline().split(None, 1) for _ in range(3))
+        ways = dict(run.stdout.readline().split(None, 1) for _ in range(4))
         ways = {name: value.strip() for name, value in ways.items()}
-        assert set(ways) == {"terminal", "socket", "rfc2217"}, json.dumps(ways)
+        assert set(ways) == {"terminal", "socket", "rfc2217", "node"}, json.dumps(ways)
         out = esptool(None, "write-flash", 0, fw, port=ways["terminal"])
         assert "Hash of data verified" in out
         esptool(None, "read-mac", port=ways["rfc2217"], resets=True)

@@ -85,6 +85,7 @@ def on_usb(port: str | None, network=None) -> list[Finding]:
 
 def _inside(repl, network) -> list[Finding]:
     state = json.loads(repl.exec(facts.STATE))
+    at_s = time.time()  # what follows takes seconds
     repl.enter(soft_reset=True)  # room for what follows; the firmware leaves little
     tree = repl.tree()
     found = [firmware(tree)]
@@ -95,7 +96,7 @@ def _inside(repl, network) -> list[Finding]:
         nets = [list(w) for w in cfg.wifi]
         limit_s = 30 + 11 * len(nets)
         found.append(wifi(nets, json.loads(repl.exec(facts.WIFI % (_TRY_MS, nets), limit_s))))
-    found.append(clock(state["time"] + (946684800 if state["zero"] == 2000 else 0)))
+    found.append(clock(state["time"] + (946684800 if state["zero"] == 2000 else 0), at_s))
     found.append(safe(state["safe"]))
     found.append(crash(flightlog.over_usb(repl)))
     public = (state["keys"] or {}).get("public")

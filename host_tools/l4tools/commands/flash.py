@@ -261,7 +261,7 @@ def _say(out, doc: dict[str, Any], dry_run: bool) -> None:
         "MicroPython %s%s" % (python["version"], "" if python["file"] else ", as it was")
         + "; files at %s, %d blocks" % (doc["files"]["at"], doc["files"]["blocks"])
     )
-    survive = ["%d unsent readings" % kept["readings"]] if kept["readings"] else []
+    survive = ["up to %d unsent readings" % kept["readings"]] if kept["readings"] else []
     survive += ["app.py"] if kept["app"] else []
     survive += kept["files"]
     if survive:

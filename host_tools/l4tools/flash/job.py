@@ -192,7 +192,8 @@ class Job:
         left = keep.backlog(fs.files)
         if self.order.erase:
             if fs.files or self.there.network:
-                lost = "%d reading%s not sent yet will be lost" % (left, "" if left == 1 else "s")
+                # What was delivered meanwhile is known to the running node alone.
+                lost = "up to %d reading%s not sent yet will be lost" % (left, "s"[left == 1 :])
                 self._ask(
                     "Everything on the board is erased: its identity, keys, settings and files"
                     + ("; %s." % lost if left else ".")

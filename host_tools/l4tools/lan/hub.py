@@ -146,6 +146,10 @@ class Hub:
         """TCP to the virtual endpoint goes to this real loopback one (None: no longer)."""
         self.loop.call(self._forwarder.route, virtual, real)
 
+    def way_in(self, virtual: str) -> str:
+        """With `outside`: the address on loopback at which a virtual endpoint is reached."""
+        return self.loop.call(self._outside.way_in, A.pack(virtual)) if self._outside else ""
+
     def drop(self, ip: str) -> None:
         """Forget all endpoints and connections of an IP: its power went."""
         self.loop.call(self._drop, A.pack_ip(ip))

@@ -31,11 +31,19 @@ class Outside:
         except OSError:
             return False
 
+    def way_in(self, virtual: bytes) -> str:
+        """The real address at which `virtual` is to be reached: its own port, if that is free."""
+        sock = self._socks.get(virtual) or self._open(virtual)
+        return "%s:%d" % sock.getsockname() if sock else ""
+
     def _open(self, src: bytes) -> socket.socket | None:
         if len(self._socks) >= _MOST:
             return None
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.bind(("127.0.0.1", 0))
+        try:
+            sock.bind(("127.0.0.1", _real(src)[1]))
+        except OSError:
+            sock.bind(("127.0.0.1", 0))
         sock.setblocking(False)
         self._socks[src] = sock
         self._loop.add_reader(sock.fileno(), lambda: self._readable(sock, src))

@@ -4,7 +4,8 @@ Prints its ports and then its console, until Ctrl-C. On the terminal esptool can
 RTS: start with --boot there, and give esptool `--before no-reset --after no-reset`.
 
 The chip's WiFi is "bench" (password "bench-pass"). It leads to this machine's loopback and nowhere
-else: there `l4 upstream` listens.
+else: there `l4 upstream` listens. The node in it, once it runs, is reached at the last address
+that is printed: l4 status NODE --via 127.0.0.1:4104
 """
 
 import argparse
@@ -48,6 +49,7 @@ def main() -> int:
         ):
             for name in ("terminal", "socket", "rfc2217"):
                 print("%-9s %s" % (name, chip.pty if name == "terminal" else chip.url(name)))
+            print("%-9s %s" % ("node", hub.way_in("%s:4104" % chip.board.ip)))
             sys.stdout.flush()
             chip.power_on(boot=args.boot)
             threading.Event().wait()
