@@ -67,8 +67,11 @@ C_HANDED = const(53)  # own readings that a custodian gave a receipt for
 C_HANDED_DROPPED = const(54)  # of those, lost to the cap before the upstream had them
 C_KEPT = const(55)  # blobs of neighbours taken into custody
 C_CARRIED = const(56)  # of those, stored upstream
+C_STUN_RX = const(57)  # Binding requests
+C_STUN_TX = const(58)
+C_STUN_LIMITED = const(59)
 
-_COUNT = const(57)
+_COUNT = const(60)
 _TOP = const(0x3FFFFFFF)
 
 

@@ -1,4 +1,4 @@
-# floor 5: machines
+# floor 6: pipeline
 # Every datagram passes here first: form, limits, replay, tag. RAM: none but its fields.
 """The order of checks of docs/protocol.md 2, cheapest first; nothing is kept of what fails.
 
@@ -61,7 +61,7 @@ _KNOWN_FLAGS = const(7)
 
 
 class Gate:
-    def __init__(self, me, net, peers, keys, limits, cookies, counters):
+    def __init__(self, me, net, peers, keys, limits, cookies, counters, home=None):
         self._me = me[:8]
         self._n0 = u16(net, 0)
         self._n1 = u16(net, 2)
@@ -75,14 +75,12 @@ class Gate:
         self.sid = b""
         self._epoch = self._counter = self._now = 0
         self._known = self._jump = False
-        self.kind = 0
-        self.off = 0
-        self.end = 0
-        self.linked = False
-        self.sealed = False
-        self.ahead = False
-        self.stale = False
+        self.kind = self.off = self.end = 0
+        self.linked = self.sealed = self.ahead = self.stale = False
         self.dare = -1
+        self._home = home
+        self.helps = False  # others may ask us by STUN
+        self._stun = self.asking = None  # who answers them, and who asks for us
 
     def _form(self, buf, n):
         """Counter of what is wrong with the header, or -1."""
@@ -120,7 +118,8 @@ class Gate:
         self._now = now
         slot = self._form(buf, n)
         if slot >= 0:  # no slot yet: what is wrong
-            self._count.inc(slot)
+            if n < 20 or buf[0] > 1 or not self._other(buf, n, addr):
+                self._count.inc(slot)
             return -1
         self._count.inc(C_RX)
         self.sid = bytes(buf[8:16])
@@ -141,6 +140,25 @@ class Gate:
         if self.linked:
             self._peers.set_flag(slot, P_EPOCH)
         return slot
+
+    def _other(self, buf, n, addr):
+        """No frame; STUN, which shares the port (RFC 7983: 0..3), if its length says so, too."""
+        if n & 3 or u16(buf, 2) != n - 20:
+            return False
+        if buf[0]:  # an answer; `dare` -2: to us
+            if self.asking is not None and self.asking.take(buf, n, addr, self._now):
+                self.dare = -2
+            return self.dare < -1
+        if buf[1] != 1 or not self.helps:
+            return False
+        if self._stun is None:
+            self.helps = False  # without room for it, not tried again before the mode changes
+            from .stun_serve import StunServe
+
+            self._stun = StunServe(self._home)
+            self.helps = True
+        self._stun.take(buf, n, addr, self._now)
+        return True
 
     def _age(self, slot, buf, addr):
         """Replay pre-check and epoch; False when the frame is over (and counted)."""

@@ -80,7 +80,7 @@ class Inbox:
             return self._gate.kind != T_QUERY
         if self._gate.dare >= 0:
             self._challenge(self._gate.dare, buf, addr)
-        return False
+        return self._gate.dare < -1
 
     def _take(self, slot, buf, addr, now):
         g = self._gate

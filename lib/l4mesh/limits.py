@@ -29,8 +29,8 @@ LIMITS_BOARD = {
     "buckets": 64,  # address buckets for known peers, and as many for strangers
     "unverified": 8,  # of the cache's slots
     "checks_s": 1,  # signature checks started
-    "stun_addr_s": 5,
-    "stun_s": 50,
+    "stun_addr_s": 5,  # Binding requests (stun_serve.py), per address whatever its port
+    "stun_s": 50,  # in all; buckets apart from those of frames
     "relay_sessions": 4,  # where relaying is on at all; it is off on boards
     "relay_peer_sessions": 1,
     "relay_s": 20,  # packets
@@ -42,7 +42,13 @@ LIMITS_BOARD = {
     "nack_s": 1,  # per peer
 }
 # Only what differs on a host.
-LIMITS_HOST = {"global_s": 10000, "global_burst": 10000, "buckets": 4096, "checks_s": 200}
+LIMITS_HOST = {
+    "global_s": 10000,
+    "global_burst": 10000,
+    "buckets": 4096,
+    "checks_s": 200,
+    "stun_s": 1000,
+}
 
 _MINE = const(2)  # the two global buckets come first: 0 strangers and overflow, 1 known peers
 _HASHED = const(16)  # buckets for ids without a slot

@@ -59,7 +59,7 @@ class Node:
         self.cfg = cfg
         self.id = ident.id
         self.short_id = ident.id[:8]
-        self.link = link
+        self.link, self.entropy = link, entropy
         self.counters = count = Counters()
         self.events = events = Events(24)
         self.minutes = Minutes(now)
@@ -75,7 +75,7 @@ class Node:
         table = dict(LIMITS_HOST) if host else {}
         table.update(limits or cfg.limits)
         self.limits = Limits(table, self.peers.slots, entropy)
-        self.gate = Gate(ident.id, net, self.peers, keys, self.limits, self._cookies, count)
+        self.gate = Gate(ident.id, net, self.peers, keys, self.limits, cookies, count, self)
         self.tx = tx = Sender(link, keys, count, net, self.short_id, ident.epoch)
         self.own = own = Own(ident.seed, ident.public, ident.id, net, 4, cfg.lifetime_min, crypto)
         own.restart(ident.epoch)
@@ -91,6 +91,7 @@ class Node:
         self.hello = Hello(cfg, own, tx, self.peers, self.routes, count, events, rng, *lan)
         self.fetch = Fetch(tx, self.peers, rng)
         self.far = None  # `remote`, once a peer beyond the LAN was met
+        self.late = []  # machines that came later, to be polled
         self.resolver = Resolve(
             net, self.peers, self.routes, self.tiers, reach, tx, count, events, self.learner.learn
         )
@@ -100,8 +101,7 @@ class Node:
         self._way = True
         self.notes = {}  # name: function that gives a sentence for `status`
         self._scratch = bytearray(128)
-        self._mode = 0
-        self._now = now
+        self._mode, self._now = 0, now
         self.loopback = False
         self.inbox = Inbox(self, cookies, net)
         # Not a method of ours: one call less for each datagram.
@@ -121,10 +121,7 @@ class Node:
 
     def moved(self, now: int) -> None:
         """The address changed (WiFi came back): a new record, and a loud hello."""
-        self.own.set_endpoints(self.link.local, NO_ENDPOINT)
-        self.hello.start(now)
-        self.reach.start(now)
-        self.member.start(now)
+        self.start(now)
 
     def next_event(self):
         e = self.events.get()
@@ -145,6 +142,7 @@ class Node:
             from .remote import Remote
 
             self.far = Remote(self.cfg.p2p, self.own, self.tx, self.peers)
+            self.late.append(self.far)
         return self.far
 
     def resolve(self, node_id: bytes, now: int, flags: int = 0) -> bool:
@@ -173,6 +171,7 @@ class Node:
                 self.hello.hurry(now)
             self._mode = m
             self.serve.mode = self.hello.mode = m
+            self.gate.helps = m >= STANDARD
             self.own.set_caps(CAP_ANSWERS if m >= STANDARD else 0)
 
     def poll(self, now: int) -> int:
@@ -193,8 +192,8 @@ class Node:
         wait = w if w < wait else wait
         w = self.fetch.poll(now)
         wait = w if w < wait else wait
-        if self.far is not None:
-            w = self.far.poll(now)
+        for machine in self.late:
+            w = machine.poll(now)
             wait = w if w < wait else wait
         w = self.resolver.poll(now)
         wait = w if w < wait else wait

@@ -13,7 +13,7 @@
 A frame goes through the same gate as on a node (lib/l4mesh/gate.py). Three things differ: the key
 of a link depends on the sender, and one that is not here is fetched while the frame waits (64
 frames, one second at most); the other tiers have limits of their own; and a frame that came over
-MQTT needs no cookie, since the broker knows who sent it.
+MQTT needs no cookie, since the broker knows who sent it. STUN is answered as by a node.
 """
 
 import asyncio
@@ -105,9 +105,12 @@ class Tier:
             self.keyserve.keys, cfg.node_key, [a[2] for a in above], cfg.groups, self.keyserve.find
         )
         self.cookies = Cookies(os.urandom, now)
+        self.entropy = os.urandom
         self.gate = Gate(
-            self.id, self.net, self.peers, self.keys, self.limits, self.cookies, self.counters
-        )
+            self.id, self.net, self.peers, self.keys, self.limits, self.cookies, self.counters,
+            self,
+        )  # fmt: skip
+        self.gate.helps = True  # anybody may ask by STUN where it is seen
         self.link = None
         self.own = Own(cfg.seed, cfg.public, self.id, self.net, cfg.tier, 60, fastsig)
         self.tx = TierSender(
