@@ -376,8 +376,10 @@ def test_backup_erase_and_restore(desk, home):
     assert file.stat().st_mode & 0o777 == 0o600
     assert l4("backup", file, "--port", tty)[0] == 1  # it exists
 
+    at = len(desk.lines)
     code, _, err = l4("erase", "--port", tty)
     assert code == 1 and "7 readings on it are not delivered" in err and "--yes" in err
+    desk.until("L4 node ", at)  # nothing was done, so it goes on
     code, out, err = l4("erase", "--port", tty, "--yes", "--json")
     assert code == 0 and json.loads(out)["readings_lost"] == 7, err
     with Repl(tty) as repl:

@@ -61,7 +61,12 @@ class Repl:
     def __enter__(self) -> "Repl":
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type | None, *exc: object) -> None:
+        stopped = self._dog and self._transport.in_raw_repl
+        if kind is not None and issubclass(kind, ToolError) and stopped:
+            # A node that was stopped for what came to nothing goes on.
+            with contextlib.suppress(ToolError, TransportError):
+                self.soft_reset()
         self.close()
 
     def close(self) -> None:
