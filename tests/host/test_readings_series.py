@@ -124,7 +124,9 @@ def one(**change):
 
 def test_csv_is_read_back_by_a_library():
     rows = [one(), one(value='say "x", y', unit="", time_ms=None), one(sensor="=1+1", value="@x")]
-    text = "\n".join(formats.to_csv(rows))
+    lines = list(formats.to_csv(rows))
+    assert len(lines) == 4 and lines[0].startswith("time,node,")  # printed one by one
+    text = "\n".join(lines)
     back = list(csv.DictReader(io.StringIO(text)))
     assert back[0]["time"] == "2027-01-15T08:00:00.000Z" and float(back[0]["value"]) == 21.5
     assert back[1]["value"] == 'say "x", y' and back[1]["time"] == ""

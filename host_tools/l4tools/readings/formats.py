@@ -53,7 +53,7 @@ def to_csv(readings: Iterable[Reading], head: bool = True) -> Iterator[str]:
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n")
     if head:
-        write.writerow(COLUMNS)
+        yield ",".join(COLUMNS)
     for r in readings:
         cells = row(r)
         for key in ("sensor", "value", "unit"):
@@ -64,8 +64,6 @@ def to_csv(readings: Iterable[Reading], head: bool = True) -> Iterator[str]:
         yield out.getvalue().rstrip("\n")
         out.seek(0)
         out.truncate()
-    if out.getvalue():
-        yield out.getvalue().rstrip("\n")
 
 
 def _tag(text: str) -> str:
