@@ -15,7 +15,7 @@ Authority = Annotated[
 ]
 
 
-@app.command("lookup")
+@app.command("lookup", epilog="Example: l4 lookup porch --authority")
 def lookup(
     ctx: typer.Context, node: Node, upstream: Upstream = None, authority: Authority = False
 ) -> None:

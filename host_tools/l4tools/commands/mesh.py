@@ -20,7 +20,7 @@ _COLUMNS = {
 Name = Annotated[str | None, typer.Argument(help="the mesh; default: the one", metavar="[NAME]")]
 
 
-@app.command("up")
+@app.command("up", epilog="Example: l4 mesh up home --boards 6 --lans 2")
 def up(
     ctx: typer.Context,
     name: Name = None,
@@ -86,7 +86,7 @@ def _owner(session, name):
     return place, path, phrase
 
 
-@app.command("ps")
+@app.command("ps", epilog="Example: l4 mesh ps --watch")
 def ps(
     ctx: typer.Context,
     name: Name = None,
@@ -156,7 +156,7 @@ def _lines(rows, digits):
     return lines
 
 
-@app.command("down")
+@app.command("down", epilog="Example: l4 mesh down")
 def down(ctx: typer.Context, name: Name = None) -> None:
     """Stop everything that `up` started, and say what that was."""
     from ..mesh import client, place
@@ -175,7 +175,7 @@ def down(ctx: typer.Context, name: Name = None) -> None:
     session.out.record(doc)
 
 
-@app.command("cut")
+@app.command("cut", epilog="Example: l4 mesh cut upstream")
 def cut(
     ctx: typer.Context,
     what: Annotated[
@@ -186,7 +186,7 @@ def cut(
     _cuts(ctx.obj, lambda c: c.cut(what=what))
 
 
-@app.command("heal")
+@app.command("heal", epilog="Example: l4 mesh heal upstream")
 def heal(
     ctx: typer.Context,
     what: Annotated[str | None, typer.Argument(help="what was cut; default: all")] = None,
@@ -201,7 +201,7 @@ def _cuts(session, change):
     session.out.document(doc, lambda out: out.line("Cut: " + (", ".join(cuts) or "nothing")))
 
 
-@app.command("power")
+@app.command("power", epilog="Example: l4 mesh power lan1-1 off")
 def power(
     ctx: typer.Context,
     board: Annotated[str, typer.Argument(help="its name", metavar="BOARD")],
@@ -220,7 +220,7 @@ def power(
     session.out.record({k: row[k] for k in ("name", "state", "starts", "taken", "pid")})
 
 
-@app.command("console")
+@app.command("console", epilog="Example: l4 mesh console lan1-1 --lines 20")
 def console(
     ctx: typer.Context,
     board: Annotated[str, typer.Argument(help="its name", metavar="BOARD")],

@@ -13,7 +13,7 @@ app = verb("Your networks: their keys live in one encrypted file each.")
 app.add_typer(ticket_app, name="ticket")
 
 
-@app.command("new")
+@app.command("new", epilog="Example: l4 network new home")
 def new(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="letters, digits, - and _", metavar="NAME")],
@@ -45,7 +45,7 @@ def new(
     )
 
 
-@app.command("list")
+@app.command("list", epilog="Example: l4 network list")
 def list_(ctx: typer.Context) -> None:
     """The networks of this user; needs no passphrase."""
     from .. import network
@@ -59,7 +59,7 @@ def list_(ctx: typer.Context) -> None:
     session.out.table(rows, empty=empty)
 
 
-@app.command("show")
+@app.command("show", epilog="Example: l4 network show home --json")
 def show(
     ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(help="the network", metavar="[NAME]")] = None,
@@ -69,7 +69,7 @@ def show(
     session.out.record(session.load_network(name).public())
 
 
-@app.command("provision")
+@app.command("provision", epilog="Example: l4 network provision home PUBKEY_HEX")
 def provision(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="the network", metavar="NAME")],

@@ -10,7 +10,7 @@ from . import verb
 app = verb("Run this machine as a node of the mesh.")
 
 
-@app.command()
+@app.command(epilog="Example: l4 node --interface 192.168.1.2 --name desk")
 def node(
     ctx: typer.Context,
     listen: Annotated[

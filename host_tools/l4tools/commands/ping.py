@@ -15,7 +15,7 @@ app = verb("Ask a node whether it is there, and how it is.")
 _PAUSE_S = 0.1
 
 
-@app.command("ping")
+@app.command("ping", epilog="Example: l4 ping porch --count 10")
 def ping(
     ctx: typer.Context,
     node: Node,

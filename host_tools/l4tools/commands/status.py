@@ -17,7 +17,7 @@ _FIRST = ("id", "name", "mode", "joined", "tier", "upstream", "upper", "neighbou
 _WAIT_S = 2.0
 
 
-@app.command("status")
+@app.command("status", epilog="Example: l4 status porch --neighbours")
 def status(
     ctx: typer.Context,
     node: Annotated[

@@ -10,7 +10,7 @@ from .lookup import Authority, find, found
 app = verb("Look a node up and show which tier answered, with each hop's time.")
 
 
-@app.command("trace")
+@app.command("trace", epilog="Example: l4 trace porch")
 def trace(
     ctx: typer.Context, node: Node, upstream: Upstream = None, authority: Authority = False
 ) -> None:

@@ -18,7 +18,7 @@ _OPEN = (
 )
 
 
-@app.command()
+@app.command(epilog="Example: l4 upstream --listen 192.168.1.2")
 def upstream(
     ctx: typer.Context,
     tier: Annotated[

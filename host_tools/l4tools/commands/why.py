@@ -9,7 +9,7 @@ from ._node import Node, Upstream, Via, way_of
 app = verb("Why a node is in its mode, and what would change it.")
 
 
-@app.command("why")
+@app.command("why", epilog="Example: l4 why porch")
 def why(ctx: typer.Context, node: Node, upstream: Upstream = None, via: Via = None) -> None:
     """Why a node is in its mode: the decisive signal, the next judgement, what would change it."""
     session: Session = ctx.obj
