@@ -38,6 +38,7 @@ def test_the_users_and_the_nodes_files_survive_ours_do_not():
             "sensors.py": b"old",
             "lib/l4mesh/core.mpy": b"old",
             "lib/l4mesh/gone_since.mpy": b"old",
+            "lib/l4drivers/dht22.mpy": b"old",
             "lib/umqtt/simple.mpy": b"old",
             "ota/a/main.py": b"update",
             "app.py": b"mine",

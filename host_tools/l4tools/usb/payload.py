@@ -19,7 +19,7 @@ FIRMWARE_GROUP = "firmware"
 # Never written or removed by a deploy: settings, keys, readings, updates, logs.
 PROTECTED = ("/config.json", "/keys", "/queue", "/ota", "/log", "/ticket", "/deployed.json")
 # Folders that hold our code and nothing else.
-OURS = ("/lib/l4mesh/", "/lib/l4mesh_io/")
+OURS = ("/lib/l4mesh/", "/lib/l4mesh_io/", "/lib/l4drivers/")
 APP = "/app.py"
 _WHERE = re.compile(r'File "([^"]+)", line (\d+)')
 
