@@ -20,6 +20,7 @@ from l4mesh.endpoint import id_text, parse_endpoint
 from l4mesh.identity import Identity
 from l4mesh.node import Node
 from l4mesh.prng import XorShift
+from l4mesh.wire import T_HAND
 from l4mesh_io import clock, recorder
 from l4mesh_io.entropy import entropy, make_seed
 from l4mesh_io.runner import Runner
@@ -160,6 +161,11 @@ def _add_queue(s, rng):
 
     s.time = Timekeeper(s)
     s.time.mark()
+    if s.cfg.custody == "auto" and s.node.keys.link_seal(None):
+        s.node.inbox.handle(T_HAND, s.on_hand)
+        s.runner.add(s.poll_custody)
+        if "kept" in os.listdir("/") and os.listdir("/kept"):
+            s.hands().borrow()
 
 
 def _add_ota(s):

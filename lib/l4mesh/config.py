@@ -18,6 +18,7 @@ store.
     hello_min_s hello_max_s lifetime_min       hello timer; how long a record lives
     battery_pin battery_divider led_pin        ADC pin, null = mains; its divider; LED pin or null
     interval_s queue_segments volatile         sensors; segments of 4 KiB for readings; in RAM only
+    custody                 auto: readings go by a neighbour while cut off, and neighbours' by us
     rise_* fall_* critical_* largest_block_kib judge_s window_s confirm jitter_s demand_*
                             when modes change (modes.py)
     quota_per_s limits      look-ups answered before full relay; other figures for limits.py

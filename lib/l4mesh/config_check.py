@@ -36,6 +36,7 @@ led_pin n - 0 99
 interval_s i 10 1 86400
 queue_segments i 16 2 4096
 volatile b 0
+custody c auto never
 rise_battery i 60 1 100
 fall_battery i 40 1 100
 critical_battery i 15 0 100

@@ -25,7 +25,7 @@ CONFIG = "config.json"
 # one. When app.py changes, add its sum (tests/host/test_flash_keep.py says which).
 SHIPPED_APPS = ("f58780ca05be7808466ceab17fed5f1e42642e2e2a51ad3092d2f2f55a1f8a3e",)
 _OURS = ("lib/l4mesh/", "lib/l4mesh_io/", "lib/l4drivers/", "lib/umqtt/", "ota/")
-_NODES = ("queue/", "keys/", "log/")
+_NODES = ("queue/", "kept/", "keys/", "log/")
 _ALWAYS = ("ticket",)
 
 

@@ -17,7 +17,9 @@ from ..shrunk import small
 
 FIRMWARE_GROUP = "firmware"
 # Never written or removed by a deploy: settings, keys, readings, updates, logs.
-PROTECTED = ("/config.json", "/keys", "/queue", "/ota", "/log", "/ticket", "/deployed.json")
+PROTECTED = (
+    "/config.json", "/keys", "/queue", "/kept", "/ota", "/log", "/ticket", "/deployed.json",
+)  # fmt: skip
 # Folders that hold our code and nothing else.
 OURS = ("/lib/l4mesh/", "/lib/l4mesh_io/", "/lib/l4drivers/")
 APP = "/app.py"
