@@ -115,6 +115,8 @@ def test_parse():
     assert parse("door=half open") == ("door", "half open", "")
     assert parse("n=1_0") == ("n", "1_0", "") and parse("n=nan") == ("n", "nan", "")
     assert parse("just text") == ("", "just text", "")
+    # Beyond a float: as a number it would be Infinity, which is no JSON and no line protocol.
+    assert parse("n=1e999 V") == ("n", "1e999 V", "") and parse("n=-1e999") == ("n", "-1e999", "")
 
 
 def one(**change):

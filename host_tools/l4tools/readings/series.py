@@ -12,6 +12,7 @@ some without a date, some standing for values that were not sent. `series` puts 
 """
 
 import asyncio
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -59,7 +60,7 @@ def parse(text: str) -> tuple[str, float | str, str]:
     if not found:
         return "", text, ""
     value, _, unit = found[2].partition(" ")
-    if _NUMBER.fullmatch(value):
+    if _NUMBER.fullmatch(value) and math.isfinite(float(value)):
         return found[1], float(value), unit
     return found[1], found[2], ""  # a text: it may have blanks, and has no unit
 
