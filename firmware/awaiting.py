@@ -1,5 +1,5 @@
 # floor 8: effects
-# Runs the coroutines among the sensors. RAM: 5 kB with asyncio, once a sensor has one.
+# Runs the coroutines among the sensors. RAM: 6 kB with asyncio, once a sensor has one.
 """Awaiting(call)      `call(f)`: calls the user's code
 start(s, coro, now)    the sensor `s` is being read by `coro`; its first step is made at once
 poll(now, sensors, submit) -> ms     a step of all that are under way; tells `sensors` what came

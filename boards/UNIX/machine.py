@@ -36,7 +36,12 @@ def _interrupts():
         return
     for text in _hw.ask("edges", size=2000).split():
         _edges.append([int(x) for x in text.split(b":")])
-    while _edges and time.ticks_diff(time.ticks_ms(), _served) >= _edges[0][2]:
+    while _edges:
+        left = _edges[0][2] - time.ticks_diff(time.ticks_ms(), _served)
+        if left > 10:
+            break
+        if left > 0:
+            time.sleep_ms(left)  # bounces stay bounces
         id, level, _ = _edges.pop(0)
         _served = time.ticks_ms()
         pin, handler, trigger = _irqs.get(id) or (None, None, 0)

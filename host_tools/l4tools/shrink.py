@@ -64,6 +64,8 @@ API = """l4mesh.counters l4mesh.endpoint l4mesh.events l4mesh.keys l4mesh.node l
 # What applications hold or tools call over USB: public methods of these stay, named or not.
 KEEP = """Node Board Sensor Sensors Udp FileStore NvsStore Identity Config XorShift Mac Supervisor
     give show""".split()
+# What applications write: these keywords stay.
+WRITTEN = "Sensor(name=0, unit=0, every_s=0, read=0, kind=0, band=0, total=0)"
 # Updates leave these as they are (l4mesh/ota_manifest.py): both sides know their names for ever.
 FIXED = ("safe_mode", "ota_boot")
 
@@ -111,7 +113,7 @@ def project(
     """
     out: dict[str, bytes] = {}
     modules: dict[str, Module] = {}
-    texts = list(users)
+    texts = [WRITTEN, *users]
     for path, source in files.items():
         if not path.endswith(".py") or path in AS_IS or path.startswith(DRIVERS):
             out[path] = _plain(source)

@@ -1,5 +1,5 @@
 # floor 8: effects
-# Voltage at a pin. RAM: 0.6 kB.
+# Voltage at a pin. RAM: 1.5 kB.
 """Voltage(pin, divider=1, samples=8)    .read() -> V, the mean of some samples
 
 The ADC of an ESP32 measures 0.15 to about 3.1 V, and is calibrated by what the factory burned in.

@@ -1,5 +1,5 @@
 # floor 9: firmware
-# BME280 over I2C: temperature, humidity, pressure. RAM: 3 kB.
+# BME280 over I2C: temperature, humidity, pressure. RAM: 4.5 kB.
 """BME280(scl, sda, address=0x76, i2c=None)
     .temperature() -> °C, .humidity() -> %, .pressure() -> hPa
 

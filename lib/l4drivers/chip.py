@@ -1,5 +1,5 @@
 # floor 8: effects
-# The temperature inside the chip. RAM: 0.4 kB.
+# The temperature inside the chip. RAM: 0.9 kB.
 """temperature() -> °C. The die, not the air: 10 to 30 °C above it, and within 5 °C of the truth at
 best. S3, C3 and C6 measure in °C, the ESP32 of old in °F.
 """

@@ -1,5 +1,5 @@
 # floor 9: firmware
-# Counts pulses at a pin: meters, rain gauges, flow. RAM: 1 kB.
+# Counts pulses at a pin: meters, rain gauges, flow. RAM: 1.6 kB.
 """Counter(pin, debounce_ms=20, factor=1)    .total() -> pulses since the start, times `factor`
 
 A contact between the pin and GND; the pin has its pull-up. A contact bounces: it counts when it

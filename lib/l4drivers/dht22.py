@@ -1,5 +1,5 @@
 # floor 9: firmware
-# DHT22 (AM2302): temperature and humidity of the air, one data pin. RAM: 1 kB.
+# DHT22 (AM2302): temperature and humidity of the air, one data pin. RAM: 1.8 kB.
 """DHT22(pin)    .temperature() -> °C, .humidity() -> %
 
 One measurement (25 ms) serves both when they are read within 2 s; the chip cannot do more than one

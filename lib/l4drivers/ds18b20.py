@@ -1,5 +1,5 @@
 # floor 9: firmware
-# DS18B20: temperature, many on one wire. RAM: 2.5 kB, and asyncio.
+# DS18B20: temperature, many on one wire. RAM: 4.1 kB, and asyncio.
 """DS18B20(pin)    .read        coroutine -> °C, of the only one on the wire
                 .reader(rom) -> such a coroutine for the one with this id (16 hex digits)
                 .roms() -> ids of those on the wire; takes 15 ms a chip

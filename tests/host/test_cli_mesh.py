@@ -288,9 +288,10 @@ def test_why_is_a_sentence_for_people_and_figures_for_programs(mesh):
         "standard", "wifi", 1, 1,
     )  # fmt: skip
     assert said["next_ms"] > 0 and said["up"] and "Active is for Linux" in said["active"]
+    assert said["sensors"] == "All sensors work."
     code, out, err = l4("why", "lan1-1")
     assert code == 0 and err == ""
-    for words in ("lan1-1 is standard", "wifi is 1", "Judged again in", "One step up"):
+    for words in ("lan1-1 is standard", "wifi is 1", "Judged again", "One step up", "Sensors: "):
         assert words in out
     assert doc("why", "l3")["mode"] == "active"
 

@@ -175,7 +175,7 @@ def test_small_ones(b):
         "    c._pin.value()\n    time.sleep_ms(2)\n"
         "time.sleep_ms(100)\nc._pin.value()\nsay(c.total())\n"
         "stop()\nd._at = None\nsay(one(d.humidity))\n",
-        lambda world: world.pulse(14, 5, 40, 40, bounces=3),
+        lambda world: world.pulse(14, 5, 40, 40),
         lambda world: world.set(dht_works=False),
     )
     assert said[:4] == [38, 4.0, (21.5, 48.0), 0]

@@ -198,6 +198,12 @@ def test_attributes_share_names_where_no_object_has_both(tmp_path):
     ]
 
 
+def test_applications_may_write_keywords():
+    code = "class Sensor:\n    def __init__(self, name, unit, every_s, kind=None):\n        pass\n"
+    out = shrink.project({"lib/l4mesh/x.py": code + "\n\nprint(Sensor(1, 2, 3))\n"})
+    assert "name, unit, every_s, kind=None" in out["lib/l4mesh/x.py"].decode()
+
+
 def test_attributes_of_others_keep_their_names():
     """What Python, MicroPython, a chip, tools or app.py may mean by a name is not renamed."""
     modules = {}

@@ -183,10 +183,18 @@ def test_interrupts_come_in_order_and_as_far_apart(b):
         "seen.clear()\np.irq(on, Pin.IRQ_FALLING)\nstop()\n"
         "while len(seen) < 2:\n    p.value()\n    time.sleep_ms(5)\n"
         "say([v for v, t in seen])\n"
+        "p.irq(on, Pin.IRQ_FALLING | Pin.IRQ_RISING)\nseen.clear()\nstop()\n"
+        "while len(seen) < 10:\n    p.value()\n    time.sleep_ms(5)\n"
+        "say([v for v, t in seen])\n"
         "p.irq(None)\nsay(p.value())\n",
-        (lambda world: world.pulse(14, 4, 30, 30), lambda world: world.pulse(14, 2, 5, 5)),
+        (
+            lambda world: world.pulse(14, 4, 30, 30),
+            lambda world: world.pulse(14, 2, 5, 5),
+            lambda world: world.pulse(14, bounces=2),
+        ),
     )
-    assert said == [1, [0, 1, 0, 1, 0, 1, 0, 1], True, [0, 0], 1]
+    bouncing = [0, 1, 0, 1, 0, 1, 0, 1, 0, 1]
+    assert said == [1, [0, 1, 0, 1, 0, 1, 0, 1], True, [0, 0], bouncing, 1]
 
 
 def test_an_interrupt_that_raises_is_told_and_the_next_one_comes(b):

@@ -3,6 +3,7 @@
 import sys
 
 from board import Board
+from l4drivers import dht22
 from sensors import Sensors
 
 
@@ -58,34 +59,45 @@ class Gc:
         return 1
 
 
-def app():
-    """The module, on a board whose dht driver is the one above."""
-    Dht22.broken = False
-    Dht22.measured = 0
-    old = sys.modules.get("dht")
-    sys.modules["dht"] = Dht
-    try:
-        if "app" in sys.modules:
-            del sys.modules["app"]
+class Clock:
+    t = 0
+
+    def now(self):
+        return Clock.t
+
+
+class Fakes:
+    """The modules of a board, and the driver's clock in virtual time, for a while."""
+
+    def __enter__(self):
+        Dht22.broken = False
+        Dht22.measured = Clock.t = 0
+        self._old = [(k, sys.modules.get(k)) for k in ("dht", "machine", "app")]
+        sys.modules.update({"dht": Dht, "machine": Machine})
+        sys.modules.pop("app", None)
+        self._clock = dht22.clock
+        dht22.clock = Clock()
         return __import__("app")
-    finally:
-        del sys.modules["dht"]
-        if old:
-            sys.modules["dht"] = old
+
+    def __exit__(self, *e):
+        dht22.clock = self._clock
+        for name, module in self._old:
+            sys.modules.pop(name, None)
+            if module:
+                sys.modules[name] = module
 
 
-def drive(board, ms):
+def drive(app, board, ms):
     """Every reading of the first `ms` -> (list of bytes, Sensors)."""
-    sensors = Sensors(app().sensors(board))
+    sensors = Sensors(app.sensors(board))
     got = []
 
     def submit(data, n):
         got.append(data)
         return True
 
-    now = 0
-    while now < ms:
-        now += max(1, sensors.poll(now, submit))
+    while Clock.t < ms:
+        Clock.t += max(1, sensors.poll(Clock.t, submit))
     return got, sensors
 
 
@@ -94,28 +106,27 @@ def board(**kw):
 
 
 def test_on_mains():
-    got, sensors = drive(board(), 20000)
-    assert got == ["temperature=21.3 °C".encode(), b"humidity=48.9 %"] * 2
-    assert Dht22.measured == 2  # one measurement serves both
-    assert sensors.why() == "All sensors work."
+    with Fakes() as app:
+        got, sensors = drive(app, board(), 20000)
+        assert got == ["temperature=21.3 °C".encode(), b"humidity=48.9 %"] * 2
+        assert Dht22.measured == 2  # one measurement serves both
+        assert sensors.why() == "All sensors work."
 
 
 def test_on_battery():
-    got, _ = drive(board(battery_pin=34), 5000)
-    assert got[-1] == b"battery=100 %" and len(got) == 3
+    with Fakes() as app:
+        got, _ = drive(app, board(battery_pin=34), 5000)
+        assert got[-1] == b"battery=100 %" and len(got) == 3
 
 
 def test_a_dead_sensor_sends_no_stale_value():
-    b = board(battery_pin=34)
-    sensors = Sensors(app().sensors(b))
-    Dht22.broken = True
-    got = []
-    for _ in range(3):
-        sensors.poll(0, lambda data, n: got.append(data) is None)
-    assert got == [b"battery=100 %"]
-    assert "temperature fails" in sensors.why()
+    with Fakes() as app:
+        Dht22.broken = True
+        got, sensors = drive(app, board(battery_pin=34), 1500)
+        assert got == [b"battery=100 %"]
+        assert "temperature fails: No DHT22 answers on pin 4" in sensors.why()
 
 
 def test_it_is_short():
-    with open(app().__file__) as f:
+    with Fakes() as app, open(app.__file__) as f:
         assert f.read().count("\n") <= 50

@@ -1,4 +1,4 @@
-"""`l4 why NODE`: why a node is in its mode, and what would change that."""
+"""`l4 why NODE`: why a node is in its mode, what would change that, and which sensors fail."""
 
 import typer
 
@@ -18,9 +18,13 @@ def why(ctx: typer.Context, node: Node, upstream: Upstream = None, via: Via = No
 
     async def ask(n):
         async with way.asking(n, target):
-            return await n.info(target.id, "why", addr=target.addr)
+            said = await n.info(target.id, "why", addr=target.addr)
+            if isinstance(said, list):
+                return said, None
+            state = await n.info(target.id, "status", addr=target.addr)
+            return said, state.get("sensors")
 
-    said = way.run(ask)
+    said, sensors = way.run(ask)
     head = {"node": target.id.hex(), "name": target.name}
     if isinstance(said, list):  # a tier is always active; what it tells is what is wrong
         doc = {**head, "mode": "active", "trouble": said}
@@ -28,6 +32,9 @@ def why(ctx: typer.Context, node: Node, upstream: Upstream = None, via: Via = No
     else:
         doc = {**head, **said}
         lines = sentences(target.label, said)
+        if sensors:  # what is wrong with them, or that nothing is
+            doc["sensors"] = sensors
+            lines.append("Sensors: " + sensors)
 
     def say(out):
         for line in lines:

@@ -144,7 +144,7 @@ class World:
             t, pin, level = self.edges.pop(0)
             self.inputs[pin] = level
             if pin in self.watched:
-                self._due.append((pin, level, max(0, round(t - self._told_ms))))
+                self._due.append((pin, level, min(1000, max(0, round(t - self._told_ms)))))
                 self._told_ms = t
 
     # -- time ---------------------------------------------------------------------------------
