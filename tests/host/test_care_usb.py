@@ -441,10 +441,9 @@ def test_erase_all_wipes_the_chip_whatever_is_on_it(home, tmp_path):
 
 
 def test_restore_refuses_a_node_that_is_alive_and_files_that_are_none(desk, home, monkeypatch):
-    file = home / "kitchen.l4board"
-    with Repl(desk.board.tty) as repl:
-        repl.enter()
-        repl.exec(backup.ERASE_KEYS % ("l4mesh", backup.KEYS))
+    file = home / "other.l4board"
+    other = backup.Backup("2026-11-23T10:00:00Z", {"app.py": b""}, {"public": os.urandom(32)})
+    backup.save(file, other, PHRASE)
     monkeypatch.setattr(restore, "_answers", lambda session, node: True)
     code, _, err = l4("restore", file, "--identity", "--port", desk.board.tty)
     assert code == 5 and "is alive" in err and "l4 erase" in err
