@@ -8,7 +8,7 @@ import socket
 import pytest
 from l4mesh.wire import T_ANSWER, T_COOKIE
 from l4tools.bench import __main__ as bench
-from l4tools.bench import counts, crypto, load, peers, rows, served
+from l4tools.bench import counts, crypto, flashed, load, peers, rows, served
 from l4tools.bench.device import Device
 from l4tools.bench.world import ANSWER_SIZE, ASK_LEN, Asker, Identity, World, free_port
 
@@ -215,3 +215,11 @@ def test_a_free_port_is_free():
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
         with socket.socket(socket.AF_INET, kind) as s:
             s.bind(("127.0.0.1", port))
+
+
+def test_flashing_is_timed_and_counted():
+    report = rows.Report()
+    flashed.measure(report, True)
+    assert set(report.values) == set(flashed.ROWS)
+    assert report.values["bytes a first flash wrote"] > 1 << 20
+    assert report.values["bytes a second flash wrote"] < 64 * 1024  # this one is no timing

@@ -20,7 +20,7 @@ HERE = Path(__file__).with_name("improv_js")
 def sdk(tmp_path_factory):
     """The folder that holds node_modules."""
     if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("node and npm are not installed")
+        pytest.skip("node and npm are not installed. Run `make js-deps` as root.")
     folder = build_dir("improv_js")
     lock = (HERE / "package-lock.json").read_text()
     kept = folder / "installed.json"

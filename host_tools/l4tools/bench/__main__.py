@@ -12,7 +12,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from l4tools.bench import counts, crypto, deployed, joined, memory, peers, readings, served
+from l4tools.bench import (
+    counts,
+    crypto,
+    deployed,
+    flashed,
+    joined,
+    memory,
+    peers,
+    readings,
+    served,
+)
 from l4tools.bench.rows import Report, Skip, check_names, show, write
 from l4tools.errors import ToolError
 from l4tools.paths import BUILD
@@ -25,6 +35,7 @@ PARTS: dict[str, tuple[list[str], Callable[[Report, bool], None]]] = {
     "memory": ([memory.ALL_ON, memory.STANDINS, *memory.HEAP], memory.measure),
     "joined": (joined.ROWS, joined.measure),
     "deployed": (deployed.ROWS, deployed.measure),
+    "flashed": (flashed.ROWS, flashed.measure),
     "readings": (readings.ROWS, readings.measure),
     "crypto": ([name for name, _, _ in crypto.ROWS], crypto.measure),
 }

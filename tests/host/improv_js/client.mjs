@@ -3,6 +3,14 @@ import fs from "node:fs";
 import { register } from "node:module";
 import { pathToFileURL } from "node:url";
 
+// Browsers have it; node from version 19 on, Debian 12's is 18.
+globalThis.CustomEvent ??= class extends Event {
+  constructor(type, init) {
+    super(type, init);
+    this.detail = init?.detail ?? null;
+  }
+};
+
 const [folder, tty] = process.argv.slice(2);
 register(new URL("./hooks.mjs", import.meta.url));
 const sdk = pathToFileURL(`${folder}/node_modules/improv-wifi-serial-sdk/dist/serial.js`);
