@@ -131,6 +131,7 @@ def _node(s):
         _add_mqtt(s, ident)
         start_app.add(s)
         _add_home(s, rng)
+        _add_listening(s, rng)
     _add_ota(s)
     s.sample(now)
     s.runner.add(s.sample)
@@ -194,3 +195,11 @@ def _add_home(s, rng):
 
     type(home_start.begin(s, rng, __version__)).__init__ = None  # made once
     unload("home_start")
+
+
+def _add_listening(s, rng):
+    wanted = getattr(s.app, "listen", None)
+    if wanted:
+        import listening
+
+        listening.begin(s, wanted, rng)
