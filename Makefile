@@ -18,6 +18,9 @@ bench: .venv/.test   ## measure; writes build/bench.json
 bench-deps:      ## Debian packages that bench needs (root)
 	apt-get install -y --no-install-recommends gcc libc6-dev valgrind mosquitto
 
+stun-deps:       ## Debian's STUN clients, for a test (root; where services start, coturn's server does)
+	apt-get install -y --no-install-recommends coturn stun-client
+
 js-deps:         ## Debian's node and npm, for the test with the Improv project's own client (root)
 	apt-get install -y --no-install-recommends nodejs npm
 
@@ -45,4 +48,4 @@ clean:           ## remove build/ and .venv/
 .venv/.test: .venv/.demo
 	.venv/bin/pip install -q --disable-pip-version-check -e ".[test]" && touch $@
 
-.PHONY: help demo test lint bench bench-deps js-deps soak size firmware web-manifest deps clean
+.PHONY: help demo test lint bench bench-deps stun-deps js-deps soak size firmware web-manifest deps clean

@@ -78,9 +78,7 @@ class Gate:
         self.kind = self.off = self.end = 0
         self.linked = self.sealed = self.ahead = self.stale = False
         self.dare = -1
-        self._home = home
-        self.helps = False  # others may ask us by STUN
-        self._stun = self.asking = None  # who answers them, and who asks for us
+        self._home = home  # who answers others by STUN, and asks them: nothing more of it here
 
     def _form(self, buf, n):
         """Counter of what is wrong with the header, or -1."""
@@ -143,21 +141,22 @@ class Gate:
 
     def _other(self, buf, n, addr):
         """No frame; STUN, which shares the port (RFC 7983: 0..3), if its length says so, too."""
-        if n & 3 or u16(buf, 2) != n - 20:
+        home = self._home
+        if home is None or n & 3 or u16(buf, 2) != n - 20:
             return False
         if buf[0]:  # an answer; `dare` -2: to us
-            if self.asking is not None and self.asking.take(buf, n, addr, self._now):
+            if home.asking is not None and home.asking.take(buf, n, addr, self._now):
                 self.dare = -2
             return self.dare < -1
-        if buf[1] != 1 or not self.helps:
+        if buf[1] != 1 or not home.helps:
             return False
-        if self._stun is None:
-            self.helps = False  # without room for it, not tried again before the mode changes
+        if home.stun is None:
+            home.helps = False  # without room for it, not tried again before the mode changes
             from .stun_serve import StunServe
 
-            self._stun = StunServe(self._home)
-            self.helps = True
-        self._stun.take(buf, n, addr, self._now)
+            home.stun = StunServe(home)
+            home.helps = True
+        home.stun.take(buf, n, addr, self._now)
         return True
 
     def _age(self, slot, buf, addr):

@@ -83,14 +83,14 @@ class Node:
         self.tiers = Tiers(ups if ident.node_key is not None else [], now)
         every = 1000 // self.limits.table["checks_s"]
         learner = Learner(ident.id, self.routes, self.peers, self.minutes, crypto, count, every)
-        self.learner = learner
-        self.checker = self.learner.checker
+        self.learner, self.checker = learner, learner.checker
         self.reach = reach = Reach(self.tiers, tx, self.peers, count, events, rng)
         self.member = Member(net, own, keys, self.tiers, reach, tx, count, events, rng, save)
         lan = (link.group, link.broadcast)
         self.hello = Hello(cfg, own, tx, self.peers, self.routes, count, events, rng, *lan)
         self.fetch = Fetch(tx, self.peers, rng)
         self.far = None  # `remote`, once a peer beyond the LAN was met
+        self.stun = self.asking = None  # who answers by STUN (gate.py), and who asks
         self.late = []  # machines that came later, to be polled
         self.resolver = Resolve(
             net, self.peers, self.routes, self.tiers, reach, tx, count, events, self.learner.learn
@@ -102,7 +102,7 @@ class Node:
         self.notes = {}  # name: function that gives a sentence for `status`
         self._scratch = bytearray(128)
         self._mode, self._now = 0, now
-        self.loopback = False
+        self.loopback = self.helps = False
         self.inbox = Inbox(self, cookies, net)
         # Not a method of ours: one call less for each datagram.
         self.receive = self.inbox.receive
@@ -171,7 +171,7 @@ class Node:
                 self.hello.hurry(now)
             self._mode = m
             self.serve.mode = self.hello.mode = m
-            self.gate.helps = m >= STANDARD
+            self.helps = m >= STANDARD
             self.own.set_caps(CAP_ANSWERS if m >= STANDARD else 0)
 
     def poll(self, now: int) -> int:

@@ -123,13 +123,13 @@ def attach(node) -> StunClient:
         node.events.put((EV_MAPPED,) + what)
 
     client = StunClient(node.link.send, node.entropy, told)
-    node.gate.asking = client
+    node.asking = client
     node.late.append(client)
     return client
 
 
 def detach(node) -> None:
-    client = node.gate.asking
+    client = node.asking
     if client is not None:
-        node.gate.asking = None
+        node.asking = None
         node.late.remove(client)

@@ -110,7 +110,7 @@ class Tier:
             self.id, self.net, self.peers, self.keys, self.limits, self.cookies, self.counters,
             self,
         )  # fmt: skip
-        self.gate.helps = True  # anybody may ask by STUN where it is seen
+        self.helps, self.stun, self.asking = True, None, None  # anybody may ask by STUN
         self.link = None
         self.own = Own(cfg.seed, cfg.public, self.id, self.net, cfg.tier, 60, fastsig)
         self.tx = TierSender(
