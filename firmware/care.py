@@ -91,9 +91,13 @@ def wipe():
         except OSError:
             pass  # never written
     nvs.commit()
-    for folder in ("/keys", "/queue"):
+    for folder in ("/keys", "/queue", "/kept"):
         try:
-            for name in os.listdir(folder):
-                os.remove(folder + "/" + name)
+            names = os.listdir(folder)
         except OSError:
-            pass  # no such folder
+            continue  # no such folder
+        for name in names:
+            try:
+                os.remove(folder + "/" + name)
+            except OSError as e:  # the others all the same
+                console.say("%s/%s could not be removed: %r" % (folder, name, e))

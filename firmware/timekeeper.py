@@ -4,7 +4,8 @@
 
 The time comes, best first, from the upstream (with each registration), from neighbours, or from
 NTP, which alone is not authenticated and asked only when the others are silent. Until then a run
-of the clock stamps the readings, and a mark dates them later (l4mesh_io/clockrun.py).
+of the clock stamps the readings, and a mark dates them later (l4mesh_io/clockrun.py). What NTP says
+against a time that the mesh told, beyond what both claim to be wrong, is not believed.
 
     stamp() -> (6 bytes, known, error s)     told(ms6, bound_s): the time, from somebody
     mark()      queue what gives earlier readings their time; asked again after each told()
@@ -27,6 +28,7 @@ class Timekeeper:
 
         self._s = s
         self._share = self._sntp = None
+        self._by_ntp = False  # nobody but NTP told the time
         slept = machine.reset_cause() == machine.DEEPSLEEP_RESET
         self._run = ClockRun(machine.RTC(), entropy, slept)
         s.node.inbox.handle(T_TIME, self._on_time)
@@ -40,6 +42,18 @@ class Timekeeper:
         return clock.wall_ms6(), 1, clock.error_s()
 
     def told(self, ms6, bound_s):
+        self._by_ntp = False
+        return self._take(ms6, bound_s)
+
+    def _told_by_ntp(self, ms6, bound_s):
+        known = clock.known()
+        if known and not self._by_ntp:
+            off = abs(int.from_bytes(ms6, "big") - int.from_bytes(known[0], "big"))
+            return off <= (known[1] + bound_s + 1) * 1000 and self._take(ms6, bound_s)
+        self._by_ntp = self._take(ms6, bound_s)
+        return self._by_ntp
+
+    def _take(self, ms6, bound_s):
         if self._run is None:
             return clock.set_wall(ms6, bound_s)
         if not self._run.told(ms6, bound_s):
@@ -83,6 +97,6 @@ class Timekeeper:
         if not self._sntp:
             from l4mesh_io.sntp import Sntp
 
-            self._sntp = Sntp(self._s.cfg.ntp, self.told, entropy)
+            self._sntp = Sntp(self._s.cfg.ntp, self._told_by_ntp, entropy)
             self._s.node.notes["ntp"] = self._sntp.why
         return self._sntp.poll(now)

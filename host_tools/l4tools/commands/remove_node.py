@@ -44,7 +44,7 @@ def remove_node(
 
     Its readings stay stored, unless --readings. What could not be reached is told. Only L1 keeps
     the node out: exit code 4 when L1 was not reached. A node that was not reached still knows the
-    group key: rotate it.
+    group key, which no command rotates yet (SECURITY.md).
 
     Example: l4 remove-node 7f3a --broker 192.0.2.7:1883
     """
@@ -107,7 +107,9 @@ def remove_node(
         session.out.note("L1 was not reached: the node can join again. Repeat the command.")
         return UNAVAILABLE
     if not undo and not steps[0]["done"]:
-        session.out.note("The node still has the group key. Rotate it if the board is not yours.")
+        session.out.note(
+            "The node still has the group key, which no command rotates yet: see SECURITY.md."
+        )
     return OK
 
 
