@@ -4,8 +4,8 @@
 
 The time comes, best first, from the upstream (with each registration), from neighbours, or from
 NTP, which alone is not authenticated and asked only when the others are silent. Until then a run
-of the clock stamps the readings, and a mark dates them later (l4mesh_io/clockrun.py). What NTP says
-against a time that the mesh told, beyond what both claim to be wrong, is not believed.
+of the clock stamps the readings, and a mark dates them later (l4mesh_io/clockrun.py). NTP is not
+believed against a time that the mesh told, beyond what both claim to be wrong.
 
     stamp() -> (6 bytes, known, error s)     told(ms6, bound_s): the time, from somebody
     mark()      queue what gives earlier readings their time; asked again after each told()
