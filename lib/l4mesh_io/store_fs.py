@@ -9,6 +9,10 @@ A key is written aside and renamed, which is atomic, so a power cut leaves the o
 
 import os
 
+from l4mesh.compat import const
+
+_TOO_LONG = const(36)  # ENAMETOOLONG, by which littlefs means: no block for this name
+
 _fsync = getattr(os, "fsync", None)
 _chmod = getattr(os, "chmod", None)
 
@@ -29,9 +33,23 @@ def _remove(path):
         return False
 
 
+def _open(path, mode):
+    try:
+        return open(path, mode)
+    except OSError as e:
+        if e.errno != _TOO_LONG:
+            raise
+    # A littlefs that was full has no room for a new name even when there is room again, until
+    # something makes it look for free blocks. A new folder does.
+    aside = path[:-1] + "_"
+    os.mkdir(aside)
+    os.rmdir(aside)
+    return open(path, mode)
+
+
 def _write(path, mode, buf, n, private=False):
     """OSError when it did not become durable."""
-    f = open(path, mode)
+    f = _open(path, mode)
     try:
         if private and _chmod:
             _chmod(path, 0o600)

@@ -56,8 +56,33 @@ def drain(q):
         assert off == end
 
 
-def queue():
-    q = Queue(FileSegments(MOUNT + "/q"), entropy, Counters(), CAP)
+class Told(FileSegments):
+    """Notes which operations of the flash were an append, a rotation and a delete."""
+
+    def __init__(self, folder, flash, kinds):
+        FileSegments.__init__(self, folder)
+        self._flash = flash
+        self._kinds = kinds
+
+    def append(self, no, buf, n):
+        before = self._flash.ops
+        ok = FileSegments.append(self, no, buf, n)
+        self._note("rotate" if buf[0] == 76 else "append", before)
+        return ok
+
+    def delete(self, no):
+        before = self._flash.ops
+        ok = FileSegments.delete(self, no)
+        self._note("delete", before)
+        return ok
+
+    def _note(self, kind, before):
+        self._kinds[kind] = self._kinds.get(kind, 0) + self._flash.ops - before
+
+
+def queue(flash=None, kinds=None):
+    port = FileSegments(MOUNT + "/q") if flash is None else Told(MOUNT + "/q", flash, kinds)
+    q = Queue(port, entropy, Counters(), CAP)
     return q, q.open()
 
 
@@ -70,12 +95,13 @@ class Story:
         self.gone = []  # (operations done when it was acknowledged or dropped, sequence)
         self.drops = 0
         self.saved = []  # (operations before, after, value) of a key
+        self.kinds = {}  # operations of each kind
 
 
 def play(flash, steps, story):
     """Pushes, acknowledgements out of order, cap drops, key saves and two clean boots."""
     rng = XorShift(11)
-    q, ok = queue()
+    q, ok = queue(flash, story.kinds)
     store = FileStore(MOUNT + "/keys")
     assert ok
     live = []
@@ -103,7 +129,7 @@ def play(flash, steps, story):
             assert store.save("epoch", value)
             story.saved.append((began, flash.ops, value))
         if i in (steps // 3, steps * 2 // 3):
-            q, ok = queue()
+            q, ok = queue(flash, story.kinds)
             assert ok
             live = sorted(drain(q))  # acknowledged, not freed: there again
             again = set(live)
@@ -185,6 +211,8 @@ def replay(steps, soak):
         if k & 31 == 0:
             gc.collect()
     print("ok replay: %d steps, %d operations, %d cuts" % (steps, total, cuts))
+    kinds = story.kinds  # every one of these operations was cut before, half way, and after
+    print("ok kinds: append %(append)d rotate %(rotate)d delete %(delete)d" % kinds)
     return total
 
 
@@ -253,7 +281,7 @@ def after_cut(taken, acked):
 
 def main():
     soak = "soak" in sys.argv
-    steps = 300 if soak else 110
+    steps = 300 if soak else 170
     total = replay(steps, soak)
     under_way(steps, total, 3 if soak else 29)
     return 0
