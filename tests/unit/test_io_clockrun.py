@@ -1,8 +1,9 @@
 """Stamps before the time is known: runs, resets, sleeps, and the mark that resolves them."""
 
 import sys
-from binascii import unhexlify
+from binascii import hexlify, unhexlify
 
+from l4mesh.prng import XorShift
 from l4mesh_io import clock
 from l4mesh_io.clockrun import ClockRun
 
@@ -221,3 +222,46 @@ def test_without_rtc_memory_each_boot_is_a_run():
         for want in (b"xx", b"yy"):
             assert ClockRun(None, lambda n: ids.pop(0)).stamp()[0][:2] == want
         assert c.run.id == b"ab"
+
+
+def test_whatever_it_was_told_no_reading_has_a_time_beyond_its_error():
+    dated = doubtful = 0
+    for seed in range(1, 31):
+        rng = XorShift(seed)
+        with Chip() as c:
+            c.ids = [bytes((1 + i, seed)) for i in range(40)]
+            real, marks, stamps = NOW, {}, []
+            for _ in range(120):
+                passed = rng.getrandbits(17)
+                c.ms += passed
+                real += passed
+                what = rng.getrandbits(4)
+                if what == 0:
+                    c.power_on()
+                elif what == 1:
+                    c.boot()
+                elif what == 2:  # the chip lost its head, and then was reset
+                    if not c.run.stamp()[1]:
+                        c.ms = max(c.ms - rng.getrandbits(22), 300)
+                    c.boot()
+                elif what <= 4:  # wrong, by no more than who tells it says; later right
+                    bound = 1 if what == 4 else 1 + rng.getrandbits(9)
+                    off = rng.getrandbits(20) % (2000 * bound) - 1000 * bound
+                    assert c.run.told(ms6(real + off), bound)
+                    text = c.run.mark()
+                    if text:
+                        marks[text[7:11]] = text
+                        c.run.marked()
+                else:
+                    stamps.append((c.run.stamp(), real))
+        for (stamp, known, error), at in stamps:
+            if known:
+                doubtful += error > 1
+                assert abs(int.from_bytes(stamp, "big") - at) <= 1000 * error
+            else:
+                text = marks.get(hexlify(stamp[:2]).decode())
+                if text:
+                    dated += 1
+                    t, error = resolve(stamp, text)
+                    assert abs(t - at) <= error
+    assert dated > 100 and doubtful > 100
