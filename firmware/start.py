@@ -1,8 +1,8 @@
 # floor 11: firmware
 # Makes everything once: settings, WiFi, identity, node, queue, sensors. RAM: none after.
-"""begin(s) gives the supervisor `s` its parts; True: the node can run, else the board's public key:
-the owner's tool still has to give this board its keys. supervisor.py unloads this module then, and
-what only it imports.
+"""begin(s) gives the supervisor `s` its parts; True: the node can run, else the board's public
+key: the owner's tool still has to give this board its keys. supervisor.py unloads this then,
+and what only it imports.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Readings of boards without a date: a time by their marks or an honest span, never a wrong one."""
+"""Readings without a date: a time by their marks or an honest span, never a wrong one."""
 
 import random
 
