@@ -1,10 +1,17 @@
 """Readings: what one costs on flash and in time, and what a dead band saves."""
 
+import os
+import signal
+import time
+
 from l4mesh.predict import Predictor
 
 from l4tools.bench import traces
 from l4tools.bench.device import Device
-from l4tools.bench.rows import Report
+from l4tools.bench.load import one_cpu
+from l4tools.bench.peers import Mosquitto, umqtt_path
+from l4tools.bench.rows import Report, Skip
+from l4tools.errors import ToolError
 from l4tools.readings.model import Lines
 
 _N = 1000
@@ -13,7 +20,9 @@ _YEAR_S = 365.25 * 86400
 _VFS = 2 << 20
 _CYCLES = 100_000
 
+LOOP = ["longest turn of the loop outside connect", "turns of the loop above 50 ms"]
 ROWS = [
+    *LOOP,
     "readings queued a second",
     "reading queued / plain littlefs append",
     "readings drained a second",
@@ -39,11 +48,35 @@ def measure(report: Report, quick: bool) -> None:
     erases_a_year = said["erases"] / n * _YEAR_S / _EVERY_S
     sectors = _VFS / said["block"]
     report.put("years of flash at one reading in 10 s", sectors * _CYCLES / erases_a_year)
+    try:
+        said = held_up(3 if quick else 15)
+        report.put(LOOP[0], said["longest_us"] / 1000)
+        report.put(LOOP[1], said["over"])
+    except Skip as e:
+        report.skip(LOOP, str(e))
     for name in traces.NAMES:
         saved, rmse, worst = predicted(name)
         report.put("messages saved, " + name, 100 * saved)
         report.put("error of the sink (RMSE / band), " + name, rmse)
         report.put("largest error / band, " + name, worst)
+
+
+def held_up(seconds: int) -> dict:
+    """A busy node on a broker that is stopped for a third of the time."""
+    cpu = one_cpu()
+    with (
+        Mosquitto(cpu) as broker,
+        Device("loop.py", broker.port, seconds, heap="8m", extra_path=umqtt_path()) as node,
+    ):
+        pid = broker._process.pid
+        time.sleep(seconds / 3)
+        os.kill(pid, signal.SIGSTOP)  # half dead: the socket is open and nobody reads
+        time.sleep(seconds / 3)
+        os.kill(pid, signal.SIGCONT)
+        said = node.read(seconds + 60)
+    if not said["turns"] or not said["sent"]:
+        raise ToolError("The node never connected to mosquitto: %r." % said)
+    return said
 
 
 def predicted(name: str) -> tuple[float, float, float]:

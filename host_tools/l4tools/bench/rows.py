@@ -61,6 +61,8 @@ KNOWN: dict[str, tuple[str, str, float | None, float | None]] = {
     "bytes a first flash wrote": ("B", LOWER, None, None),
     "second flash, nothing changed": ("s", LOWER, None, None),
     "bytes a second flash wrote": ("B", LOWER, 65535, 0),
+    "longest turn of the loop outside connect": ("ms", LOWER, None, None),
+    "turns of the loop above 50 ms": ("turns", LOWER, None, None),
     "readings queued a second": ("1/s", HIGHER, None, None),
     "reading queued / plain littlefs append": ("ratio", LOWER, None, None),
     "readings drained a second": ("1/s", HIGHER, None, None),

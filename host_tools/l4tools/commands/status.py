@@ -44,6 +44,8 @@ def status(
             raise way.no_upstream()
         session.out.document(doc, lambda out: say_whole(out, doc))
         return
+    from ..readings import wear
+
     target = way.find(node, via)
     topics = ["status"] + ["neighbours"] * neighbours + ["counters"] * counters
 
@@ -53,6 +55,8 @@ def status(
 
     said = dict(zip(topics, way.run(ask), strict=True))
     doc = in_order(said["status"])
+    if "written" in doc:  # bytes of the queue since the start
+        doc["flash_years"] = wear.years(doc["written"], doc["minutes"])
     rows = None
     if "neighbours" in said:
         names = {t.id.hex()[:16]: t.name for t in way.known()}

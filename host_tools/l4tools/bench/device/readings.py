@@ -122,4 +122,5 @@ def main(n):
     )  # fmt: skip
 
 
-main(int(sys.argv[1]))
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
