@@ -80,7 +80,7 @@ def client(command, *args):
     """What a Debian client prints; a skip, with the cure, where it is not installed."""
     if shutil.which(command) is None:
         pytest.skip("%s is not installed. Run `make stun-deps` as root." % command)
-    done = subprocess.run([command, *map(str, args)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([command, *map(str, args)], capture_output=True, text=True, timeout=150)
     return done.stdout + done.stderr
 
 

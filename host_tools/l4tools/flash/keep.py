@@ -23,7 +23,10 @@ from . import oldfs
 CONFIG = "config.json"
 # SHA-256 of each app.py that a release of l4 brought along; a board with one of them gets the new
 # one. When app.py changes, add its sum (tests/host/test_flash_keep.py says which).
-SHIPPED_APPS = ("f58780ca05be7808466ceab17fed5f1e42642e2e2a51ad3092d2f2f55a1f8a3e",)
+SHIPPED_APPS = (
+    "f58780ca05be7808466ceab17fed5f1e42642e2e2a51ad3092d2f2f55a1f8a3e",
+    "51209a7845ee54acb9088af0cf2e561335f20c376bbaf703c0a88334ff18a3c6",
+)
 _OURS = ("lib/l4mesh/", "lib/l4mesh_io/", "lib/l4drivers/", "lib/umqtt/", "ota/")
 _NODES = ("queue/", "kept/", "keys/", "log/")
 _ALWAYS = ("ticket",)
