@@ -327,7 +327,7 @@ def test_the_firmware_runs_with_everything_on_in_its_budget(board):
     got = run(folder, image, 256, "all")
     assert got, (folder / "log").read_text()
     assert got["checked"] == 20 and got["told"] > 100 and got["refused"] == 0
-    assert got["live"] < 200 * 1024
+    assert got["live"] < 208 * 1024  # docs/memory.md: what it was, and what made it more
 
 
 def test_a_board_knows_few_names(board, tmp_path):
