@@ -49,6 +49,8 @@ def add(s):
         s.runner.add(s.poll_sensors)
         if hasattr(s.app, "loop"):
             s.runner.add(s.poll_app)
+        if hasattr(s.app, "typed"):
+            s.serial.on_line = _typed(s)
     except Exception as e:
         s.app = None
         _app_failed(e)
@@ -68,3 +70,15 @@ def _watch(named):
     if h.hung:
         console.say(h.hung)
     return h
+
+
+def _typed(s):
+    """What takes the lines that somebody types at the console."""
+
+    def typed(line):
+        try:
+            s.serial.call(s.app.typed, s.node, line)
+        except Exception as e:
+            console.say("app.typed: %r" % e)
+
+    return typed

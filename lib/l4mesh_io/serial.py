@@ -17,6 +17,7 @@ that comes in the milliseconds that an application takes ends the node there.)
 `begin(now) -> session` is called when IMPROV has come: session.push(byte, now) -> is it part of
 a packet?, session.mend(rest, now): what came after the head, without any byte 3;
 session.poll(now) -> ms, or -1 when it is over. `on_enter()`: a person pressed Enter.
+`on_line(line)`: what was typed before that, as bytes; the rest of a long line is left out.
 """
 
 import sys
@@ -25,6 +26,7 @@ from l4mesh.compat import const
 
 _HEAD = b"IMPROV\x01"
 _LOOK_MS = const(100)
+_LINE = const(1000)
 _MOST = const(400)  # bytes a look: more than a packet, and the node gets its turn
 _CTRL_C = const(3)
 _QUIET_MS = const(30)  # a packet has come to its end
@@ -56,7 +58,8 @@ class Serial:
         self._session = None
         self._n = 0  # bytes of _HEAD that have come, before there is a session
         self._rest = None  # of a packet without its bytes 3
-        self.on_enter = None
+        self.on_enter = self.on_line = None
+        self._line = b""
         self._kbd(-1)
 
     def close(self):
@@ -133,8 +136,24 @@ class Serial:
                 self._session = self._begin(now)
             return
         else:
+            if self._n:
+                self._type(_HEAD[: self._n])  # it was no packet
             self._n = b == _HEAD[0]
+            if self._n:
+                return
         if b == _CTRL_C:
             raise KeyboardInterrupt
         if b == 13 and self.on_enter is not None:
             self.on_enter()
+        self._type(bytes((b,)))
+
+    def _type(self, b):
+        if self.on_line is None:
+            return
+        if b != b"\r" and b != b"\n":
+            if len(self._line) < _LINE:
+                self._line += b
+        elif self._line:
+            line = self._line
+            self._line = b""
+            self.on_line(line)

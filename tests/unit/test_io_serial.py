@@ -185,3 +185,31 @@ def test_a_packet_while_an_application_runs_is_kept():
         assert p.sessions[0].mended == b"\x02\x00\xe6\n"
         p.send(STATE)
         assert not p.interrupted() and p.sessions[0].got == STATE
+
+
+def test_lines_that_are_typed_reach_who_wants_them():
+    p = Port()
+    lines = []
+    p.send(b"before\r\n")
+    assert not p.interrupted()
+    p.serial.on_line = lines.append
+    p.send(b"look 12\r\n\r\nIMPROve it\nI\nIM")
+    assert not p.interrupted()
+    assert lines == [b"look 12", b"IMPROve it", b"I"]
+    p.send(b"P\n" + STATE + b"\nquiet\n" + b"x" * 380 + b"\n")
+    assert not p.interrupted()
+    assert lines[3:] == [b"IMP", b"quiet"] and p.sessions[0].got == STATE
+    assert not p.interrupted()
+    assert lines[5:] == [b"x" * 380]
+
+
+def test_a_line_without_an_end_stays_small():
+    p = Port()
+    lines = []
+    p.serial.on_line = lines.append
+    for _ in range(10):
+        p.send(b"y" * 400)
+        assert not p.interrupted()
+    p.send(b"\n")
+    assert not p.interrupted()
+    assert [len(x) for x in lines] == [1000]

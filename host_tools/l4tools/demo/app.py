@@ -6,14 +6,12 @@
     stat                L4 stat {json}: heap, the node's own time, queue, counters
     info TOPIC          L4 info {json}: what INFO would say (1 status, 2 why, 3 neighbours)
 
-`loop` and `event` are the two optional hooks of an app.py: a function called when it wants to be,
-and one that sees the node's events.
+`loop`, `event` and `typed` are optional hooks of an app.py: a function called when it wants to be,
+one that sees the node's events, and one that gets each line typed at the console.
 """
 
 import gc
 import json
-import select
-import sys
 import time
 from binascii import hexlify, unhexlify
 
@@ -25,8 +23,6 @@ from sensors import Sensor
 
 _asked = {}
 _todo = []
-_poll = select.poll()
-_poll.register(sys.stdin, select.POLLIN)
 _peak = 0
 _board = None
 _quiet = False
@@ -58,8 +54,6 @@ def loop(node, now):
     global _peak
     used = gc.mem_alloc()
     _peak = used if used > _peak else _peak
-    if _poll.poll(0):
-        command(node, now, sys.stdin.readline().split())
     while _todo:
         target = _todo[0]
         t = time.ticks_us()
@@ -71,7 +65,8 @@ def loop(node, now):
     return 20
 
 
-def command(node, now, words):
+def typed(node, line):
+    words = line.decode().split()
     if not words:
         return
     global _quiet
@@ -84,7 +79,7 @@ def command(node, now, words):
     elif words[0] == "info":
         from l4mesh.info import Info
 
-        print("L4 info " + json.dumps(Info(node).document(int(words[1]), now)))
+        print("L4 info " + json.dumps(Info(node).document(int(words[1]), time.ticks_ms())))
 
 
 def stat(node):
