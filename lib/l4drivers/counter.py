@@ -13,7 +13,10 @@ blocks, as at most 8 wait. The chip's own counter (esp32.PCNT, where there is on
 """
 
 from l4mesh import ticks
+from l4mesh.compat import const
 from l4mesh_io import clock
+
+_REST_MS = const(1000)
 
 
 class Counter:
@@ -45,7 +48,8 @@ class Counter:
         self._last = now
 
     def total(self):
-        if ticks.diff(clock.now(), self._last) >= max(self._ms, 1):
+        # Not sooner: an edge that is still on its way to its handler would count the wrong way.
+        if ticks.diff(clock.now(), self._last) >= max(self._ms, _REST_MS):
             self._last = ticks.add(clock.now(), -self._ms)  # for diff, which needs < 6 days
             self._closed = not self._pin.value()  # should an edge have been lost
         return self.n * self._factor

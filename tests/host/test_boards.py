@@ -59,7 +59,7 @@ def test_settings_of_a_board_go_into_its_config():
     assert boards.load("ESP32_GENERIC").config() == {}
     unix = boards.load("UNIX")
     assert unix.config() == {"led_pin": 2, "battery_pin": 34, "battery_divider": 2}
-    assert unix.heap_kib == 224 and unix.chip_id is None
+    assert unix.heap_kib == 256 and unix.chip_id is None
     more = "[limits]\nglobal_s = 60\n[config]\nrelay = 'never'\n[pins]\nled = 8"
     text = GOOD.replace("[pins]", more)
     assert boards.parse("ESP32_GENERIC_C3", text).config() == {

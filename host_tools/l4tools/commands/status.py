@@ -56,7 +56,7 @@ def status(
     said = dict(zip(topics, way.run(ask), strict=True))
     doc = in_order(said["status"])
     if "written" in doc:  # bytes of the queue since the start
-        doc["flash_years"] = wear.years(doc["written"], doc["minutes"])
+        doc["wear_years"] = wear.years(doc["written"], doc["minutes"])
     rows = None
     if "neighbours" in said:
         names = {t.id.hex()[:16]: t.name for t in way.known()}
