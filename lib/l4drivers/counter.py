@@ -13,10 +13,9 @@ blocks, as at most 8 wait. The chip's own counter (esp32.PCNT, where there is on
 """
 
 from l4mesh import ticks
-from l4mesh.compat import const
 from l4mesh_io import clock
 
-_REST_MS = const(1000)
+_REST_MS = 1000
 
 
 class Counter:
