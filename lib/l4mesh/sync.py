@@ -30,6 +30,7 @@ _WINDOW = const(4)
 _IDLE = const(60000)
 _LEAST = const(139)  # room for a reading of the longest kind
 _SLOW_MS = const(500)
+_LATE_MS = const(15000)
 
 
 def _ranges(buf, off, count):
@@ -141,7 +142,10 @@ class Sync:
         queue_id = bytes(buf[off + 16 : off + 24])
         if self._queue.ack(queue_id, _ranges(buf, off + _ACK, count)) < 0:
             return None
-        moved = self._settle(ticks.diff(now, self._front))
+        # A word may come an hour late, for a batch of before an outage: it says nothing of now.
+        took = ticks.diff(now, self._front)
+        took = took if 0 <= took < _LATE_MS else _LATE_MS
+        moved = self._settle(took)
         if buf[off + 24]:
             self._hold("the upstream said not now", now)
         elif moved:
@@ -149,8 +153,8 @@ class Sync:
             self._backoff.reset()
             if self._held:
                 self._restart()
-            wait = max(self._backoff.next(self._rng), 4 * ticks.diff(now, self._front))
-            self._due = ticks.add(now, wait)
+            wait = self._backoff.next(self._rng)
+            self._due = ticks.add(now, max(wait, 4 * took if took < _LATE_MS else 0))
             self._front = now
             self._room = min(self._room << 1, _ROOM)
 
