@@ -1,98 +1,63 @@
 # floor 11: firmware
-# Makes everything once: settings, WiFi, identity, node, queue, sensors. RAM: none after.
+# Makes everything once: identity, node, queue, sensors. RAM: none after.
 """begin(s) gives the supervisor `s` its parts; True: the node can run, else the board's public
-key: the owner's tool still has to give this board its keys. supervisor.py unloads this then,
-and what only it imports.
+key: the owner's tool still has to give this board its keys. supervisor.py unloads this module
+then, and what only it imports.
 """
 
 import gc
 import os
-import time
 
 import console
 import machine
-import network
 import safe_mode
-import start_app
 from board import Board
 from l4mesh import ed25519
 from l4mesh.endpoint import id_text, parse_endpoint
-from l4mesh.identity import Identity
 from l4mesh.node import Node
 from l4mesh.prng import XorShift
 from l4mesh.wire import T_HAND
 from l4mesh_io import clock, recorder
-from l4mesh_io.entropy import entropy, make_seed
 from l4mesh_io.runner import Runner
-from l4mesh_io.serial import Serial
 from l4mesh_io.udp import Udp
 from l4mesh_io.unload import made_once, unload
-from l4mesh_io.watchdog import Watchdog
-from l4mesh_io.wifi import Wifi
-from provision import open_store
-
-_FIRST_WAIT_MS = 20000
-_WDT_MS = 30000
 
 
 def begin(s):
     _first(s)
     if not s.safe:
-        start_app.load(s)
+        _load_app(s)
     _wait(s)
+    # Each part goes before the next one comes. (`l4app`: what an image calls two of these.)
+    unload("start_first", "start_app", "sensor_check", "l4app")
+    gc.collect()
     return _node(s)
 
 
 def _first(s):
-    """Settings, and the radio."""
-    s.serial = Serial(s.improv)
-    s.safe = safe_mode.begin()
-    _record()
-    s.cfg, trouble = _settings()
-    # The checks are larger than the settings. (`l4config`: what an image calls the two.)
-    unload("settings", "l4mesh.config_check", "l4config")
-    gc.collect()
-    if trouble:
-        console.say(trouble)
-        s.safe = True
-    if s.safe:
-        console.say("safe mode: " + (trouble or safe_mode.reason()))
-    s.wlan = network.WLAN(network.STA_IF)
-    s.wlan.active(True)  # from here on os.urandom is truly random
-    s.wifi = Wifi(s.cfg.wifi, s.wlan, s.cfg.name or "l4node", network.hostname)
-    s.dog = Watchdog(_WDT_MS)
+    from start_first import begin
+
+    begin(s)
 
 
-def _record():
-    """Events are kept from here on. What a boot that ended badly left goes to flash."""
-    from l4mesh_io import crashlog
+def _load_app(s):
+    """It comes early, while there is room to compile it."""
+    from start_app import load
 
-    said = crashlog.begin(safe_mode.was_planned())
-    if said:
-        console.say(said)
-    unload("l4mesh_io.crashlog")
-
-
-def _settings():
-    import settings
-
-    return settings.load()
+    load(s)
 
 
 def _wait(s):
-    """Give WiFi a moment; without it the sensors start all the same."""
-    end = time.ticks_add(time.ticks_ms(), _FIRST_WAIT_MS)
-    while s.cfg.wifi and not s.wifi.up and time.ticks_diff(end, time.ticks_ms()) > 0:
-        now = clock.now()
-        time.sleep_ms(min(s.poll_wifi(now), s.serial.poll(now), 20))
-        s.dog.feed()
+    from start_first import wait
+
+    wait(s)
 
 
 def _node(s):
     """True, or the public key of a board that has to be given its keys."""
     cfg = s.cfg
-    store = open_store()
-    ident = Identity.load(store, lambda: make_seed(machine.unique_id()), ed25519.public_key)
+    ident, entropy = _identity()
+    unload("provision", "l4mesh.identity", "l4mesh_io.entropy", "l4mesh_io.store_nvs")
     if ident.missing:
         return id_text(ident.public)
     _no_ticket()
@@ -102,7 +67,7 @@ def _node(s):
     seed = entropy(4)
     rng = XorShift((seed[0] << 16) | (seed[1] << 8) | seed[2])
     now = clock.now()
-    s.node = node = Node(cfg, ident, s.link, rng, entropy, now, store.save)
+    s.node = node = Node(cfg, ident, s.link, rng, entropy, now, s.save)
     console.say("node %s epoch %d" % (id_text(node.id), ident.epoch))
     s.runner = Runner(node, s.link, clock.now, s.dog.feed)
     s.runner.on_event(s.event)
@@ -125,11 +90,12 @@ def _node(s):
     )
     s.board.runner = s.runner
     made_once(node)
+    made_once(s)
     gc.collect()
     if not s.safe:
-        _add_queue(s, rng)
+        _add_queue(s, rng, entropy)
         _add_mqtt(s, ident)
-        start_app.add(s)
+        _add_app(s)
         _add_home(s, rng)
         _add_listening(s, rng)
     _add_ota(s)
@@ -137,6 +103,15 @@ def _node(s):
     s.runner.add(s.sample)
     node.start(now)
     return True
+
+
+def _identity():
+    from l4mesh.identity import Identity
+    from l4mesh_io.entropy import entropy, make_seed
+    from provision import open_store
+
+    seed = lambda: make_seed(machine.unique_id())
+    return Identity.load(open_store(), seed, ed25519.public_key), entropy
 
 
 def _no_ticket():
@@ -148,7 +123,7 @@ def _no_ticket():
         console.say("/ticket stays: %r" % e)
 
 
-def _add_queue(s, rng):
+def _add_queue(s, rng, entropy):
     from l4mesh.queue import Queue
     from l4mesh_io.store_fs import FileSegments
 
@@ -158,10 +133,6 @@ def _add_queue(s, rng):
     )  # fmt: skip
     q.open()
     s.node.attach_queue(q, rng)
-    from timekeeper import Timekeeper
-
-    s.time = Timekeeper(s)
-    s.time.mark()
     if s.cfg.custody == "auto" and s.node.keys.link_seal(None):
         s.node.inbox.handle(T_HAND, s.on_hand)
         s.runner.add(s.poll_custody)
@@ -175,6 +146,12 @@ def _add_ota(s):
         import ota_judge
 
         ota_judge.begin(s)
+
+
+def _add_app(s):
+    from start_app import add
+
+    add(s)
 
 
 def _add_mqtt(s, ident):

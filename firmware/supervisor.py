@@ -3,10 +3,8 @@
 """run(): the whole firmware. Whatever goes wrong ends in a sentence on the console and a reset; a
 broken config or five bad boots in a row in safe mode: WiFi, hello and the REPL, no application, no
 readings. Ctrl-C stops it and leaves the REPL (serial.py reads it); Improv packets on the same line
-are answered. Radios start before the rest (C3 and C6 need that).
-
-What only the start needs is unloaded before the loop begins: start.py and the modules that only it
-imports, and the constructors of objects that are made once.
+are answered. Radios start before the rest (C3 and C6 need that). What only the start needs is
+unloaded before the loop begins: its modules, and constructors of what is made once.
 """
 
 import gc
@@ -50,8 +48,7 @@ class Supervisor:
         self._cut = 0
         self._care = None
         self._answered = 0
-        self._complained = clock.now()
-        self._started = clock.now()
+        self._complained = self._started = clock.now()
 
     def address(self):
         if not self.wifi.up:
@@ -67,6 +64,12 @@ class Supervisor:
 
             self._care = Care(self)
         return self._care
+
+    def save(self, name, data):
+        from provision import save  # seldom: the store's code comes for it and goes
+
+        unload("provision", "l4mesh_io.store_nvs")
+        return save(name, data)
 
     def improv(self, now):
         """An Improv packet begins on the serial line."""
@@ -186,9 +189,7 @@ class Supervisor:
         taken = self.node.submit(data, n, t, known, error)
         if not taken and ticks.diff(clock.now(), self._complained) >= 0:
             self._complained = ticks.add(clock.now(), _COMPLAIN_MS)
-            console.say(
-                "a reading could not be stored: flash is full or failing; the node goes on"
-            )
+            console.say("a reading could not be stored: flash is full or failing; the rest runs")
         return taken
 
     def event(self, e):
@@ -210,10 +211,14 @@ def run():
         ready = begin(s)
         begin = None
         if ready is True:
-            # Another run() takes a soft reset (Ctrl-D). `l4start`: what an image calls these.
-            unload("start", "start_app", "sensor_check", "provision", "l4mesh.identity", "l4start")
+            # Another run() takes a soft reset (Ctrl-D). `l4app`: what an image calls two of these.
+            unload("start", "start_app", "sensor_check", "l4app")
             made_once(s)
             gc.collect()
+            if s.node.queue is not None:
+                import timekeeper  # now that the start's code has gone
+
+                timekeeper.begin(s)
             s.runner.run()
         else:
             recorder.add(recorder.E_PLANNED, "waits for its keys")

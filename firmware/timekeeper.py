@@ -1,6 +1,6 @@
 # floor 10: firmware
 # Gives readings their time and gets it from whoever has it. RAM: 1.5 kB, more while it is unknown.
-"""Timekeeper(s): s is the supervisor, with node, runner, wifi and cfg.
+"""begin(s) makes s.time, a Timekeeper; s is the supervisor, with node, runner, wifi and cfg.
 
 The time comes, best first, from the upstream (with each registration), from neighbours, or from
 NTP, which alone is not authenticated and asked only when the others are silent. Until then a run
@@ -11,15 +11,22 @@ believed against a time that the mesh told, beyond what both claim to be wrong.
     mark()      queue what gives earlier readings their time; asked again after each told()
 """
 
+from os import urandom as entropy  # l4mesh_io/entropy.py is gone by now
+
 import machine
 from l4mesh.wire import T_TIME
 from l4mesh_io import clock
-from l4mesh_io.entropy import entropy
 from l4mesh_io.unload import unload
 
 _UNKNOWN = 65535
 _NTP_AFTER_MS = 30000
 _NTP_ERROR_S = 5  # so good, nobody needs to be asked
+
+
+def begin(s):
+    s.time = t = Timekeeper(s)
+    Timekeeper.__init__ = None  # made once
+    t.mark()
 
 
 class Timekeeper:

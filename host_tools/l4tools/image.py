@@ -31,8 +31,9 @@ BUDGET_CORE = 32 * 1024
 BUDGET_ALL = 72 * 1024
 # Files of the built image that every board loads; the others come when configured or asked for.
 CORE = (
-    "boot.py main.py supervisor.py safe_mode.py l4config.py l4start.py lib/l4mesh/__init__.py "
-    "lib/l4mesh/core.py lib/l4mesh/ed25519.py"
+    "boot.py main.py supervisor.py safe_mode.py timekeeper.py l4config.py l4app.py start.py "
+    "start_first.py lib/l4mesh/__init__.py lib/l4mesh/core.py lib/l4mesh/ed25519.py "
+    "lib/l4mesh/identity.py"
 ).split()
 
 Source = Path | bytes | str

@@ -36,10 +36,10 @@ Source = Path | bytes | str
 
 # Read by name at boot, or edited by users: taken as they are.
 AS_IS = ("boot.py", "main.py", "app.py")
-# What applications import by name: compiled as it is written.
+# What applications import by name: only its imports change.
 DRIVERS = "lib/l4drivers/"
 _SUPERVISOR = "board console sensors supervisor"
-_IO = "clock recorder address udp runner serial unload watchdog wifi store_fs store_nvs"
+_IO = "clock recorder address udp runner serial unload watchdog wifi store_fs"
 _CORE = """compat ticks prng minutes endpoint ring backoff events config keys seal mac wire record
     counters limits routes peers keyring cookie tiers window modes_table modes segments queue sync
     sender gate own checker chooser reach member hello fetch lookups resolve serve learner
@@ -50,12 +50,10 @@ BUNDLES = {
     "l4mesh.ed25519": tuple(
         "l4mesh." + n for n in ("sha512", "ed25519_table", "ed25519_curve", "ed25519")
     ),
-    # What only the start needs, and what only the reading of settings: both unloaded then.
+    # What only a part of the start needs: unloaded after it, to leave room for the next.
     "l4config": ("l4mesh.config_check", "settings"),
-    "l4start": (
-        *("l4mesh.identity", "l4mesh_io.entropy", "provision"),
-        *("sensor_check", "start_app", "start"),
-    ),
+    "l4mesh.identity": ("l4mesh_io.entropy", "l4mesh.identity"),
+    "l4app": ("sensor_check", "start_app"),
     "supervisor": (*("l4mesh_io." + n for n in _IO.split()), *_SUPERVISOR.split()),
 }
 # Modules that applications, tools or late parts of the firmware import by their own name.
@@ -63,7 +61,7 @@ API = """l4mesh.counters l4mesh.endpoint l4mesh.events l4mesh.keys l4mesh.node l
     l4mesh.ticks l4mesh.wire l4mesh_io.clock console provision sensors settings""".split()
 # What applications hold or tools call over USB: public methods of these stay, named or not.
 KEEP = """Node Board Sensor Sensors Udp FileStore NvsStore Identity Config XorShift Mac Supervisor
-    give show""".split()
+    give show open_store""".split()
 # What applications write: these keywords stay.
 WRITTEN = "Sensor(name=0, unit=0, every_s=0, read=0, kind=0, band=0, total=0)"
 # Updates leave these as they are (l4mesh/ota_manifest.py): both sides know their names for ever.
@@ -115,7 +113,7 @@ def project(
     modules: dict[str, Module] = {}
     texts = [WRITTEN, *users]
     for path, source in files.items():
-        if not path.endswith(".py") or path in AS_IS or path.startswith(DRIVERS):
+        if not path.endswith(".py") or path in AS_IS:
             out[path] = _plain(source)
             if path.endswith(".py"):
                 texts.append(_text(source))
@@ -126,10 +124,13 @@ def project(
             raise ToolError("%s does not parse: %s. Correct it." % (path, e))
         modules[m.name] = m
     strip(modules.values())
+    drivers = {n for n, m in modules.items() if m.path.startswith(DRIVERS)}
     trees = [ast.parse(t) for t in texts]
-    values = fold(modules, trees) if "fold" in steps else {}
+    values = fold(modules, trees, drivers) if "fold" in steps else {}
+    # Drivers only get other imports: to the rest they are users.
+    taking = [*trees, *(modules[n].tree for n in drivers)]
     if "dead" in steps:
-        drop_dead(modules, trees, KEEP)
+        drop_dead({n: m for n, m in modules.items() if n not in drivers}, taking, KEEP)
     stubs: list[Stub] = []
     if "bundle" in steps:
         wanted = BUNDLES if bundles is None else bundles
@@ -138,7 +139,8 @@ def project(
         stubs = work.merge()
     renamed = {}
     if "names" in steps:
-        renamed = shorten(modules, trees, KEEP, FIXED, "share" in steps)
+        mine = {n: m for n, m in modules.items() if n not in drivers}
+        renamed = shorten(mine, taking, KEEP, FIXED, "share" in steps)
     if names is not None:
         names.update(renamed)
     wanted = set(API) | named(trees)
@@ -146,7 +148,7 @@ def project(
         if dotted(stub.path) in wanted:
             out[stub.path] = stub.source(renamed.get(stub.bundle, {}).get("", {}))
     for m in modules.values():
-        if "order" in steps:
+        if "order" in steps and m.name not in drivers:
             lead(m)
         out[m.path] = m.source().encode()
     return out
@@ -180,6 +182,22 @@ class _Strip(ast.NodeTransformer):
 
 # Always so on MicroPython 1.24 and later.
 _TRUE = ("hasattr(time, 'ticks_ms')", "hasattr(time, 'ticks_us')")
+_NONE = ("getattr(os, 'fsync', None)", "getattr(os, 'chmod', None)")
+
+
+class _Never(ast.NodeTransformer):
+    """Without what is done only if one of these names is something; each is None."""
+
+    def __init__(self, names: set[str]):
+        self._names = names
+
+    def visit_If(self, node):
+        self.generic_visit(node)
+        parts = node.test.values if isinstance(node.test, ast.BoolOp) else [node.test]
+        none = any(isinstance(p, ast.Name) and p.id in self._names for p in parts)
+        if none and not isinstance(getattr(node.test, "op", None), ast.Or):
+            return node.orelse or ast.Pass()
+        return node
 
 
 def strip(modules: Iterable[Module]) -> None:
@@ -199,6 +217,10 @@ def strip(modules: Iterable[Module]) -> None:
             if isinstance(s, ast.ImportFrom):
                 s.names = [a for a in s.names if a.name != "const"]
         m.tree.body = [s for s in new if not isinstance(s, ast.ImportFrom) or s.names]
+        assigned = [s for s in new if isinstance(s, ast.Assign)]
+        _Never(
+            {ast.unparse(s.targets[0]) for s in assigned if ast.unparse(s.value) in _NONE}
+        ).visit(m.tree)
 
 
 _FRAME = re.compile(r'(\s*File "(\w+)\.py", line \d+, in )(\S+)')

@@ -6,6 +6,7 @@ itself; larger numbers are left to it.
 """
 
 import ast
+from collections.abc import Iterable
 
 from l4tools.shrink_scope import Globals, Module, imported
 
@@ -112,10 +113,13 @@ def _unimport(m: Module, modules: dict, values: dict) -> None:
             block[:] = kept or ([ast.Pass()] if block and must else [])
 
 
-def fold(modules: dict[str, Module], users: list[ast.AST] = ()) -> dict[str, dict[str, int]]:
+def fold(
+    modules: dict[str, Module], users: list[ast.AST] = (), public: Iterable[str] = ()
+) -> dict[str, dict[str, int]]:
     """Rewrite all modules; returns {module: {constant: value}} for those who ask by name later.
 
-    What `users` (tests) import by name from a module keeps its definition there.
+    What `users` (tests) import by name from a module keeps its definition there, and all that is
+    not private in the modules `public`.
     """
     values = _collect(modules)
     asked = {
@@ -146,6 +150,8 @@ def fold(modules: dict[str, Module], users: list[ast.AST] = ()) -> dict[str, dic
         Globals(use, lambda name: name).visit(m.tree)
         _Arithmetic().visit(m.tree)
         gone = {k: v for k, v in values[n].items() if (n, k) not in asked}
+        if n in public:
+            gone = {k: v for k, v in gone.items() if k.startswith("_")}
         m.tree.body = [s for s in m.tree.body if not _definition(s, gone)]
     return values
 

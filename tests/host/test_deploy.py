@@ -140,7 +140,7 @@ def test_the_firmware_on_a_board_with_an_older_one(b):
     assert done.removed == ["/lib/l4mesh/removed_since.mpy"]
     have = tree(board)
     assert have["/app.py"] == len("# mine\n") and have["/queue/0"] == 8
-    assert "/my/driver.mpy" in have and "/config.json" in have and "/l4start.mpy" in have
+    assert "/my/driver.mpy" in have and "/config.json" in have and "/l4app.mpy" in have
     assert not [p for p in have if ".l4new" in p or p.endswith(".tmp")]
     again = push(board, new)
     assert (again.written, again.removed, again.size) == ([], [], 0)

@@ -72,7 +72,7 @@ def _our_app() -> bytes:
 def _our_modules() -> set[str]:
     """Paths outside lib/l4mesh* that the firmware has, compiled or not."""
     stems = {p.stem for p in FIRMWARE.glob("*.py")} - {"app"}
-    stems |= {"l4config", "l4start"}  # what an image calls merged modules
+    stems |= {"l4config", "l4app", "l4start"}  # what an image calls merged modules
     return {stem + ext for stem in stems for ext in (".py", ".mpy")}
 
 
