@@ -30,6 +30,7 @@ from .counters import (
     C_REPLAY,
     C_RX,
 )
+from .guests import guest
 from .peers import P_EPOCH, P_PROVEN
 from .wire import (
     COOKIE_LEN,
@@ -52,6 +53,7 @@ from .wire import (
     T_WANT,
     TAG,
     VERSION,
+    WRAPPED,
     min_payload,
     u16,
     u30,
@@ -116,7 +118,7 @@ class Gate:
         self._now = now
         slot = self._form(buf, n)
         if slot >= 0:  # no slot yet: what is wrong
-            if n < 20 or buf[0] > 1 or not self._other(buf, n, addr):
+            if n < 20 or 1 < buf[0] != WRAPPED or not self._other(buf, n, addr):
                 self._count.inc(slot)
             return -1
         self._count.inc(C_RX)
@@ -140,24 +142,21 @@ class Gate:
         return slot
 
     def _other(self, buf, n, addr):
-        """No frame; STUN, which shares the port (RFC 7983: 0..3), if its length says so, too."""
+        """No frame: for one of the guests on this port? `dare` -2: it was an answer to us."""
         home = self._home
-        if home is None or n & 3 or u16(buf, 2) != n - 20:
+        if home is None:
             return False
-        if buf[0]:  # an answer; `dare` -2: to us
-            if home.asking is not None and home.asking.take(buf, n, addr, self._now):
-                self.dare = -2
-            return self.dare < -1
-        if buf[1] != 1 or not home.helps:
-            return False
-        if home.stun is None:
+        took = guest(home, buf, n, addr, self._now)
+        if took < 0:
             home.helps = False  # without room for it, not tried again before the mode changes
             from .stun_serve import StunServe
 
             home.stun = StunServe(home)
             home.helps = True
-        home.stun.take(buf, n, addr, self._now)
-        return True
+            home.stun.take(buf, n, addr, self._now)
+        if took > 1:
+            self.dare = -2
+        return took
 
     def _age(self, slot, buf, addr):
         """Replay pre-check and epoch; False when the frame is over (and counted)."""

@@ -47,6 +47,10 @@ class Sender:
         self.buf[4:8] = net
         self.buf[8:16] = short_id
 
+    def over(self, link) -> None:
+        """Send by `link` from now on (links.py)."""
+        self._link = link
+
     def begin(self, kind: int, peer, link: bool = False, sealed: bool = False, cookie=None) -> int:
         """Start a frame; `peer`: a short id, ALL or None (whoever). Returns the payload offset."""
         b = self.buf

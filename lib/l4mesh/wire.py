@@ -7,6 +7,7 @@ below 2**30, so that it stays a small int on a 32-bit board (`u30` says -1 other
 from .compat import const
 
 VERSION = const(0xC4)
+WRAPPED = const(0xC5)  # first byte of what a relay carries: no frame of the link it comes over
 HEAD = const(28)
 TAG = const(16)
 MIN_FRAME = const(44)
@@ -49,6 +50,17 @@ T_CARRY = const(27)
 T_CARRIED = const(28)
 T_SUB = const(29)
 T_EVENT = const(30)
+T_REGISTER = const(31)
+T_REGISTERED = const(32)
+T_CONNECT = const(33)
+T_PUNCH = const(34)
+T_PUNCHED = const(35)
+T_PROBE = const(36)
+T_CALL = const(37)
+T_CALLED = const(38)
+T_SAY = const(39)
+T_MAIL = const(40)
+T_MAILED = const(41)
 
 FOUND = const(0)
 UNKNOWN = const(1)
@@ -103,7 +115,7 @@ def clear_len(kind: int) -> int:
 
 def min_payload(kind: int) -> int:
     """Shortest payload of a message kind; -1 for a kind that does not exist."""
-    if not 1 <= kind <= T_EVENT:
+    if not 1 <= kind < len(_MIN):
         return -1
     return _MIN[kind]
 

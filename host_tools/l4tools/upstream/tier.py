@@ -111,6 +111,7 @@ class Tier:
             self,
         )  # fmt: skip
         self.helps, self.stun, self.asking = True, None, None  # anybody may ask by STUN
+        self.ways = None
         self.link = None
         self.own = Own(cfg.seed, cfg.public, self.id, self.net, cfg.tier, 60, fastsig)
         self.tx = TierSender(
