@@ -36,6 +36,7 @@ from .errors import ToolError, Unavailable
 from .link import GROUP, CableLink, UdpLink, now_ms
 from .memory import memory_mib
 from .network import home
+from .sockets import HostSockets
 
 _BORROWED = 16
 
@@ -138,6 +139,8 @@ class HostNode(Asking):
         self._close()
 
     def _close(self):
+        if self.node is not None:
+            self.node.sockets.close()
         if self.link is not None:
             self.link.close()
         if self._lock is not None:
@@ -216,6 +219,7 @@ class HostNode(Asking):
             fastsig, True,
         )  # fmt: skip
         node.loopback = node.resolver.loopback = self.link.local[0] == 127
+        node.sockets = HostSockets(self.link, now_ms, self._wake.set)
         if self._counting is not None:
             node.tx.counter = node.own._counter = self._counting.first
         self.hear(node)

@@ -130,6 +130,7 @@ class CableLink:
     def __init__(self, hub, vaddr, receive, group=None, loop=None):
         from .lan.cable import CableSocket
 
+        self.hub = hub
         self._cable = CableSocket(hub, vaddr, receive, loop)
         self.local = self._cable.vaddr
         self.group = self.broadcast = NOWHERE

@@ -90,7 +90,7 @@ class Node:
         self.hello = Hello(cfg, own, tx, self.peers, self.routes, count, events, rng, *lan)
         self.fetch = Fetch(tx, self.peers, rng)
         self.far = None  # `remote`, once a peer beyond the LAN was met
-        self.stun = self.asking = self.ways = self.links = None  # guests.py, links.py
+        self.stun = self.asking = self.ways = self.links = self.sockets = self.nat = None
         self.late = []  # machines that came later, to be polled
         self.resolver = Resolve(
             net, self.peers, self.routes, self.tiers, reach, tx, count, events, self.learner.learn

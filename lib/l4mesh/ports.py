@@ -13,6 +13,8 @@ crypto  Verify(pub, msg, sig), Sign(seed, pub, msg), each with step() -> None or
 segs    see queue.py
 uplink  up: bool; publish(buf, n) -> bool; why() -> sentence           (MQTT, l4mesh_io/mqtt.py)
 caring  caring() -> what carries out the owner's orders (orders.py), or None
+sockets open(port, take) -> None or s with port, send(buf, n, addr), close(); what comes goes to
+        take(buf, n, addr, now, s); six at most (l4mesh_io/sockets.py), None: no more than `link`
 signals dict: mains, battery (percent or None), heap_free, heap_largest, wifi, metered (modes.py)
 """
 

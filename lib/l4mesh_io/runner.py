@@ -43,7 +43,7 @@ class Runner:
     def __init__(self, node, link, now, feed=None):
         self.node = node
         self.link = link
-        self._now = now
+        self.now = now
         self._feed = feed
         self._jobs = []
         self._due = []
@@ -51,9 +51,10 @@ class Runner:
         self._stop = False
         self._shorts = 0
         self._shorts_from = now()
-        self._poll = select.poll()
+        self.poller = select.poll()
         # ipoll() makes no list; only MicroPython has it.
-        self._wait = getattr(self._poll, "ipoll", self._poll.poll)
+        self.wait = getattr(self.poller, "ipoll", self.poller.poll)
+        self.take = self.drain  # sockets.py has another while there are more sockets
         self._sock = None
         self._watch()
         self.own_us = array("H", bytes(2 * _SAMPLES))
@@ -62,13 +63,13 @@ class Runner:
     def _watch(self):
         if self._sock is not self.link.sock:
             if self._sock is not None:
-                self._poll.unregister(self._sock)
+                self.poller.unregister(self._sock)
             self._sock = self.link.sock
-            self._poll.register(self._sock, select.POLLIN)
+            self.poller.register(self._sock, select.POLLIN)
 
     def add(self, poll) -> None:
         self._jobs.append(poll)
-        self._due.append(self._now())
+        self._due.append(self.now())
 
     def on_event(self, f) -> None:
         self._event = f
@@ -76,25 +77,25 @@ class Runner:
     def stop(self) -> None:
         self._stop = True
 
-    def _drain(self):
+    def drain(self):
         """Take what has come, at most a batch. True when the node wants a poll."""
         want = False
         for _ in range(_BATCH):
-            want |= self._one()
-            for _ in self._wait(0):
+            want |= self.one()
+            for _ in self.wait(0):
                 break  # one more has come
             else:
                 break
         return want
 
-    def _one(self):
+    def one(self):
         """Take one datagram; True when the node wants a poll."""
         n = self.link.recv()
         if n < 0:
             return False
         t = _us()
         before = self.node.tx.counter
-        n = self.node.receive(self.link.data, n, self.link.addr, self._now())
+        n = self.node.receive(self.link.data, n, self.link.addr, self.now())
         if self.node.tx.counter != before:
             t = _us_diff(_us(), t)
             self.own_us[self.answered % _SAMPLES] = t if t < 65535 else 65535
@@ -129,7 +130,7 @@ class Runner:
                 self._loop()
             except MemoryError:
                 gc.collect()
-                if not self._short(self._now()):
+                if not self._short(self.now()):
                     raise
 
     def _short(self, now):
@@ -144,11 +145,11 @@ class Runner:
 
     def _loop(self):
         node = self.node
-        now = self._now()
+        now = self.now()
         due = now
         quiet = now
         while not self._stop:
-            now = self._now()
+            now = self.now()
             wait = ticks.diff(due, now)
             if wait <= 0:
                 wait = node.poll(now)
@@ -164,8 +165,8 @@ class Runner:
                 # Collect while nobody waits, so that a burst meets no collection.
                 quiet = now
                 gc.collect()
-                wait = max(0, ticks.diff(due, self._now()))
-            for _ in self._wait(wait):
-                if self._drain():
+                wait = max(0, ticks.diff(due, self.now()))
+            for _ in self.wait(wait):
+                if self.take():
                     self._tell()  # before the poll: what is asked for now leaves at once
                     due = now

@@ -11,7 +11,7 @@ GROUP = bytes((239, 76, 52, 1, 0, 0))
 HOST = bytes((127, 0, 0, 1))
 
 
-def _link():
+def make_link():
     """A Udp on some free port of loopback."""
     for _ in range(50):
         r = os.urandom(2)
@@ -66,9 +66,9 @@ class Clock:
         return self.t
 
 
-def _bed():
+def bed():
     node = FakeNode()
-    link = _link()
+    link = make_link()
     return node, link, Runner(node, link, Clock())
 
 
@@ -84,8 +84,8 @@ def test_addresses_go_both_ways():
 
 
 def test_a_datagram_reaches_the_node():
-    node, link, r = _bed()
-    other = _link()
+    node, link, r = bed()
+    other = make_link()
     assert other.send(b"hello there", 5, link.local)
     r.add(lambda now: (r.stop() if node.got else None) or 1)
     r.run()
@@ -96,8 +96,8 @@ def test_a_datagram_reaches_the_node():
 
 
 def test_an_empty_datagram_is_no_frame():
-    node, link, r = _bed()
-    other = _link()
+    node, link, r = bed()
+    other = make_link()
     other.send(b"", 0, link.local)
     other.send(b"x", 1, link.local)
     r.add(lambda now: (r.stop() if node.got else None) or 1)
@@ -108,7 +108,7 @@ def test_an_empty_datagram_is_no_frame():
 
 
 def test_events_are_passed_on_in_order():
-    node, link, r = _bed()
+    node, link, r = bed()
     seen = []
     node.events = [(1,), (2,), (3,)]
     r.on_event(seen.append)
@@ -119,7 +119,7 @@ def test_events_are_passed_on_in_order():
 
 
 def test_jobs_run_when_they_are_due():
-    node, link, r = _bed()
+    node, link, r = bed()
     ran = []
 
     def job(now):
@@ -136,7 +136,7 @@ def test_jobs_run_when_they_are_due():
 
 
 def test_too_little_memory_is_survived_twice_a_minute():
-    node, link, r = _bed()
+    node, link, r = bed()
     left = [2]
 
     def poll(now):
@@ -153,7 +153,7 @@ def test_too_little_memory_is_survived_twice_a_minute():
 
 
 def test_the_third_time_in_a_minute_is_raised():
-    node, link, r = _bed()
+    node, link, r = bed()
 
     def poll(now):
         raise MemoryError("none left")
