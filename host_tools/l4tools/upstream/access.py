@@ -1,5 +1,5 @@
-"""Who may use the private nats-server: a service user, an MQTT user for each node, and one for
-Home Assistant.
+"""Who may use the private nats-server: a service user, an MQTT user for each node, one for
+Home Assistant, and one for the tier itself.
 
 A node's MQTT user is its id in hex, the password its MQTT password (docs/protocol.md 1). It may
 only publish on its own topics and announcements, and subscribe to what is sent to it (NATS:
@@ -29,6 +29,7 @@ _GAP_S = 0.25  # and reload at most this often
 
 UP_ALL = "l4.*.up"
 HOME = "home-assistant"
+SHOWN = "l4-shown"
 
 
 def up_subject(node: str) -> str:
@@ -94,6 +95,19 @@ def home_user(password: str) -> dict:
     }  # fmt: skip
 
 
+def shown_user(password: str) -> dict:
+    """The tier's own, for nodes that a neighbour speaks for (shown.py)."""
+    return {
+        "user": SHOWN,
+        "password": password,
+        "allowed_connection_types": ["MQTT"],
+        "permissions": {
+            "publish": ["homeassistant.sensor.*.*.config", "l4.*.state", "l4.*.batch"],
+            "subscribe": ["homeassistant.sensor.*.*.config", "l4.*.status"],
+        },
+    }
+
+
 class UsersFile:
     """`users.conf`: `users = [` and JSON, one user a line (nats-server's config reads JSON)."""
 
@@ -117,7 +131,7 @@ class UsersFile:
             "allowed_connection_types": ["STANDARD"],
             "permissions": {"publish": [">"], "subscribe": [">"]},
         }
-        users = [first] + ([home_user(home)] if home else [])
+        users = [first] + ([home_user(home), shown_user(password)] if home else [])
         users += [node_user(n, p) for n, p in sorted(nodes.items())]
         write_private(self.path, "users = [\n" + ",\n".join(map(json.dumps, users)) + "\n]\n")
 

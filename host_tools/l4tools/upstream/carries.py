@@ -15,6 +15,7 @@ from ..link import now_ms
 from .batches import around
 from .connect import StoreAway
 from .readings import split_readings
+from .shown import CARRIED, event
 
 _VIA = 16
 _MOST = _VIA + blob.BLOB_MOST
@@ -29,6 +30,10 @@ def most_ranges(n: int) -> int:
     """Ranges a CARRIED for a CARRY payload of `n` bytes may have: 3 times as long at most."""
     frame = HEAD + TAG
     return min(_RANGES, (3 * (n + frame) - frame - _VIA - _WORD_HEAD - blob.BLOB_TAG) // 8)
+
+
+def _within(ranges, n) -> bool:
+    return any(a <= n <= b for a, b in ranges)
 
 
 class Carries:
@@ -80,8 +85,12 @@ class Carries:
         """Answer when it is on disk, or when it is clear that it will not be now."""
         store = self._tier.stores.readings
         origin, queue_id, first, readings, via = what
+        known = store.ranges(origin, queue_id)
         try:
             ranges, status = await store.add(origin, queue_id, first, readings, via), _STORED
+            new = [r for i, r in enumerate(readings) if not _within(known, first + i)]
+            if new:
+                self._tier.pushed.publish(CARRIED, event(origin, via, new))
         except StoreAway:
             ranges, status = store.ranges(origin, queue_id), _NOT_NOW
         some = around(ranges, first, most)

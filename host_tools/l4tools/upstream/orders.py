@@ -15,6 +15,7 @@ from l4mesh.wire import F_COOKIE, HEAD, T_DONE, u30
 from .. import fastsig
 from ..errors import ToolError
 from .connect import StoreAway, log
+from .pushed import TIERS
 
 _SIG = 64
 _ID = 16
@@ -55,7 +56,10 @@ class TierOrders:
         if self._tier.level != 1:
             return do.NOT_HERE, 0
         if p[:8] not in self._published:  # an order that comes again is the same event
-            if not self._tier.pushed.publish(bytes(p[at:end]), bytes(p[end:-_SIG])):
+            topic = bytes(p[at:end])
+            if topic.startswith(TIERS) or not self._tier.pushed.publish(
+                topic, bytes(p[end:-_SIG])
+            ):
                 return do.NOT_HERE, 0
             self._published.append(p[:8])
         return do.DONE, self._tier.pushed.asked_for_by(bytes(p[at:end]))

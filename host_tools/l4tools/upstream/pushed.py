@@ -19,6 +19,7 @@ from ..link import now_ms
 log = logging.getLogger("l4tools.upstream")
 
 SUBJECT = "l4e."
+TIERS = b"l4/"  # topics that begin so are for tiers only
 HOLD_S = 600
 MOST_DATA = MAX_PAYLOAD - 5 - 32
 _TRIES = 4
@@ -50,6 +51,7 @@ class Pushed:
         first = int.from_bytes(os.urandom(4), "big") >> 3
         self._numbers = itertools.count(first)
         self._asked = None  # (topics, when) of the subscription above
+        self._own = {}  # topic -> f(data): what this tier itself wants to hear
         self.came = self.sent = self.given_up = 0
         self._nats = None
 
@@ -58,8 +60,12 @@ class Pushed:
 
         async def arrived(msg):
             topic = msg.subject[len(SUBJECT) :].encode()
-            if not self.publish(topic, bytes(msg.data)):
-                log.warning("An event on %s was left out: topic or data are too long", msg.subject)
+            if topic.startswith(TIERS) or not self.publish(topic, bytes(msg.data)):
+                log.warning(
+                    "An event on %s was left out: its topic is the tiers' own, or topic or data "
+                    "are too long",
+                    msg.subject,
+                )
 
         self._nats = await nc.subscribe(SUBJECT + ">", cb=arrived)
 
@@ -77,6 +83,10 @@ class Pushed:
         number = next(self._numbers) % ((1 << 30) - 1) + 1
         self._give(number, topic, data)
         return True
+
+    def listen(self, topic: bytes, told) -> None:
+        """This tier itself wants to hear `topic`: told(data)."""
+        self._own[topic] = told
 
     def asked_for_by(self, topic: bytes) -> int:
         """How many of this tier's own subscribers (nodes, tiers below) want it."""
@@ -110,6 +120,8 @@ class Pushed:
             self._under_way.pop((sid, u30(p, 1)), None)
             return
         topics = _topics(p, None if sid in tier.below else _TOPICS)
+        if topics and sid not in tier.below and any(t.startswith(TIERS) for t in topics):
+            topics = None  # a node's business it is not
         if p[0] != 0 or topics is None:
             tier.counters.inc(C_BAD_PARSE)
             return
@@ -131,6 +143,8 @@ class Pushed:
         if len(self._seen) > _SEEN:
             del self._seen[next(iter(self._seen))]
         self.came += 1
+        if topic in self._own:
+            self._own[topic](data)
         payload = number.to_bytes(4, "big") + bytes((len(topic),)) + topic + data
         now = now_ms()
         for sid, (_, _, topics) in list(self._subs.items()):
@@ -149,7 +163,7 @@ class Pushed:
         return True
 
     def _wanted(self) -> frozenset:
-        return frozenset().union(*(s[2] for s in self._subs.values()))
+        return frozenset(self._own).union(*(s[2] for s in self._subs.values()))
 
     def _ask(self, now):
         """Subscribe above to all that is wanted below."""
@@ -175,8 +189,12 @@ class Pushed:
                 self.given_up += 1
         for sid in [s for s, sub in self._subs.items() if ticks.diff(sub[0], now) <= 0]:
             del self._subs[sid]
-        if self._subs and (self._asked is None or ticks.diff(self._asked[1], now) <= 0):
+        if self._wanted_by_any and (self._asked is None or ticks.diff(self._asked[1], now) <= 0):
             self._ask(now)
+
+    @property
+    def _wanted_by_any(self) -> bool:
+        return bool(self._subs or self._own)
 
     def stats(self) -> dict:
         return {"subscribers": len(self._subs), "events": self.came, "sent": self.sent,

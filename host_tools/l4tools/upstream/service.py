@@ -22,9 +22,11 @@ from l4mesh.wire import put30, u30
 
 from ..errors import ToolError
 from ..link import CableLink, UdpLink
-from .broker_bridge import BrokerBridge
+from .access import SHOWN
+from .broker_bridge import Broker, BrokerBridge
 from .config import TierConfig
 from .mqtt_bridge import MqttBridge
+from .shown_client import ShownClient
 from .stores import Stores
 from .tier import Tier
 
@@ -55,7 +57,7 @@ class Service:
     def __init__(self, doc: dict):
         self.cfg = TierConfig(doc)
         self.stores = Stores(self.cfg)
-        self.tier = self._bridge = None
+        self.tier = self._bridge = self._shown = None
 
     async def start(self) -> dict:
         """Returns what READY says."""
@@ -76,12 +78,25 @@ class Service:
                     else MqttBridge(tier, self.stores.nc)
                 )
                 await self._bridge.start()
+                await self._show(tier)
             if cfg.tier == 1 and self.stores.nc is not None:
                 await tier.pushed.start(self.stores.nc)
         except BaseException:
             await self.stop()
             raise
         return self.describe()
+
+    async def _show(self, tier):
+        """Home Assistant hears of boards that a neighbour speaks for. Of NATS servers that are
+        somebody else's we know no MQTT user for that: there it does not."""
+        nats = self.stores.nats
+        broker = self.cfg.broker
+        if broker is None and nats is not None:
+            host = "127.0.0.1" if nats.listen == "0.0.0.0" else nats.listen
+            broker = Broker(host, nats.mqtt_port, SHOWN, nats.password)
+        if broker is not None:
+            self._shown = ShownClient(tier, broker)
+            await self._shown.start()
 
     def _link(self, tier, store):
         cfg = self.cfg
@@ -112,6 +127,8 @@ class Service:
         if self.tier is not None:
             await self.tier.pushed.stop()
             await self.tier.stop()
+        if self._shown is not None:
+            await self._shown.stop()
         if self._bridge is not None:
             await self._bridge.stop()
         await self.stores.stop()
