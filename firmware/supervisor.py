@@ -163,7 +163,7 @@ class Supervisor:
 
     def on_hand(self, slot, buf, addr, now):
         """A neighbour that is cut off wants to leave its readings here."""
-        if self.custody is not None or self.node.reach.up:
+        if self.custody is not None or self.node.hello.uplink:
             c = self.hands()
             if c:
                 c.on_hand(slot, buf, addr, now)

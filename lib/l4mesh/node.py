@@ -187,7 +187,7 @@ class Node:
         wait = w if w < wait else wait
         w = self.member.poll(now, minute)
         wait = w if w < wait else wait
-        self.hello.uplink = reach.up
+        self.hello.uplink = reach.up or self.uplink is not None and self.uplink.up
         w = self.hello.poll(now)
         wait = w if w < wait else wait
         w = self.fetch.poll(now)

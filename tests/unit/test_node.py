@@ -194,3 +194,19 @@ def test_another_way_up_begins_the_readings_anew():
     up.up = True
     mqtt, udp = run(94200, 98400)
     assert 1 <= mqtt <= 3 and udp == 0
+
+
+def test_its_hello_says_that_it_reaches_an_upstream_also_by_mqtt_alone():
+    n = bare_node(1, linked=True, upstream=[[3, "10.77.0.3:4104"]])
+    n.uplink = up = Broker()
+
+    def said():
+        n.link.take()
+        n.hello.start(0)
+        for now in range(0, 8000, 100):
+            n.poll(now)
+        return [s[0][28] & 2 for s in n.link.take(wire.T_HELLO)]
+
+    assert set(said()) == {0}
+    up.up = True
+    assert set(said()) == {2}
