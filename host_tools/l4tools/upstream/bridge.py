@@ -2,8 +2,8 @@
 
 A node publishes whole frames to `l4/<id>/up` and reads `l4/<id>/down`. The topic names the sender;
 the frame must agree, and its tag and sequence are checked like any other's. Such a frame needs no
-cookie: the broker has its TCP connection. Inside the tier it has the made-up address 0 || id[:5],
-which no datagram can come from.
+cookie: the broker has its TCP connection. Inside the tier it has a made-up address of the id's
+first 5 bytes, 0.128 and above: no datagram can come from there, and links.py names what is below.
 """
 
 from collections import OrderedDict
@@ -34,7 +34,7 @@ class Bridge:
         if not ok or data[8:16] != node_id[:8] or len(data) < HEAD:
             self.refused += 1
             return
-        addr = b"\0" + node_id[:5]
+        addr = bytes((0, 128 | node_id[0])) + node_id[1:5]
         self._names[addr] = node_id
         self._names.move_to_end(addr)
         if len(self._names) > _KEPT:
