@@ -24,6 +24,9 @@ stun-deps:       ## Debian's STUN clients, for a test (root; where services star
 js-deps:         ## Debian's node and npm, for the test with the Improv project's own client (root)
 	apt-get install -y --no-install-recommends nodejs npm
 
+nat-deps:        ## Debian packages that the NAT lab needs (root)
+	apt-get install -y --no-install-recommends iproute2 nftables
+
 soak: .venv/.test    ## the long tests at full length
 	L4_SOAK=1 $(PY) -m pytest -n 2 tests
 
@@ -48,4 +51,4 @@ clean:           ## remove build/ and .venv/
 .venv/.test: .venv/.demo
 	.venv/bin/pip install -q --disable-pip-version-check -e ".[test]" && touch $@
 
-.PHONY: help demo test lint bench bench-deps stun-deps js-deps soak size firmware web-manifest deps clean
+.PHONY: help demo test lint bench bench-deps stun-deps js-deps nat-deps soak size firmware web-manifest deps clean
