@@ -61,6 +61,8 @@ T_CALLED = const(38)
 T_SAY = const(39)
 T_MAIL = const(40)
 T_MAILED = const(41)
+# Kinds that a node asks by, and repeats with a cookie when it is told to.
+ASKS = bytes((4, 6, 8, 15, 19, 20, 22, 31, 33, 36, 37))
 
 FOUND = const(0)
 UNKNOWN = const(1)
@@ -128,5 +130,5 @@ def min_payload(kind: int) -> int:
 _MIN = bytes((
     255, 15, 1, 12, 22, 14, 17, 13, 158, 23, 30, 26,
     12, 55, 6, 12, 7, 120, 114, 100, 28, 11, 14, 14, 13, 56, 17, 72, 58, 6, 5,
-    255, 255, 255, 255, 255, 255, 14, 26,
+    21, 13, 32, 40, 18, 24, 14, 26,
 ))  # fmt: skip

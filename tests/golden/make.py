@@ -49,6 +49,8 @@ LAN = bytes((192, 168, 1, 23)) + n(4104, 2)
 SEEN = bytes((203, 0, 113, 7)) + n(40123, 2)
 QUEUE = sha256(b"golden queue").digest()[:8]
 TOKEN = n(0x01020304, 4)
+ATTEMPT = sha256(b"golden attempt").digest()[:8]
+NAT = b"\x05\x01\x01\x00" + n(40123, 2) + n(0, 2)  # symmetric, port after port
 CHANNEL = sha256(b"golden channel").digest()[:8]
 
 
@@ -157,6 +159,12 @@ FRAMES = {
     "carried": (28, 0, 0, b"", ID + WORD),
     "sub": (29, 1, 1, b"", b"\x00" + n(0, 4) + b"\x02\x05alarm\x04bell"),
     "event": (30, 1, 1, b"", n(77, 4) + b"\x05alarm" + b"on"),
+    "register": (31, 0, 0, COOKIE, TOKEN + NAT + LAN + n(42, 2) + b"\x00"),
+    "registered": (32, 0, 0, b"", TOKEN + b"\x00" + SEEN + n(60, 2)),
+    "connect": (33, 0, 0, b"", ATTEMPT + PEER[:8] + NAT + LAN + n(42, 2)),
+    "punch": (34, 0, 0, b"", ATTEMPT + b"\x00\x01" + ID[:8] + SEEN + NAT + LAN + n(15, 2)),
+    "punched": (35, 0, 0, b"", ATTEMPT + b"\x00\x01" + NAT),
+    "probe": (36, 0, 0, b"", ATTEMPT + b"\x03" + PEER[:8] + b"\x02" + SEEN),
     "call": (37, 1, 0, COOKIE, TOKEN + b"\x01\x00" + PEER[:8]),
     "called": (38, 1, 0, b"", TOKEN + b"\x01\x00" + PEER[:8] + CHANNEL + n(600, 2) + n(1024, 2)),
 }  # fmt: skip
