@@ -1,0 +1,173 @@
+"""What a node of the NAT lab does when it is told to. Runs on MicroPython and on CPython.
+
+A command is a dict with "do": STUN, PING, OPEN, .. as below; answers carry its "n", if it had one.
+"""
+
+from binascii import hexlify, unhexlify
+
+from l4mesh import ticks
+from l4mesh.endpoint import format_endpoint, parse_endpoint
+from l4mesh.events import EV_JOINED, EV_MAPPED, EV_REFUSED, EV_UPSTREAM
+from l4mesh.wire import T_COOKIE, T_PING, T_PONG, put30, u30
+
+SIGNALS = {"mains": True, "battery": None, "heap_free": None, "heap_largest": None, "wifi": True,
+           "metered": False}  # fmt: skip
+_IDLE_MS = 1000
+_PING = 17
+_LOST_MS = 2000
+_AGAIN_MS = 200
+
+
+def sampling(node, every):
+    """A job for the runner: what the supervisor of a board does with its signals."""
+
+    def sample(now):
+        node.sample(now, dict(SIGNALS))
+        return every
+
+    return sample
+
+
+class _Pings:
+    """A series of PINGs to one address: each goes once, and again with the cookie asked for."""
+
+    def __init__(self, n, sid, addr, count, every):
+        self.n, self.sid, self.addr, self.left, self.every = n, sid, addr, count, every
+        self.first = None  # token of the first
+        self.sent = {}  # token: when
+        self.rtt = []
+        self.ways = {}  # where answers came from: how many
+        self.due = 0
+
+
+class Driven:
+    def __init__(self, node, say, rng):
+        self.node = node
+        self.say = say
+        self._token = (rng.next() if hasattr(rng, "next") else 1) & 0xFFFFF
+        self._pings = []
+        self._frames = {}  # counter of a PING's frame: (series, token)
+        do = node.inbox._do
+        self._cookie, self._pong = do[T_COOKIE], do[T_PONG]
+        do[T_COOKIE] = self._on_cookie
+        do[T_PONG] = self._on_pong
+        self._asked = {}
+        self.told = {}  # kind of event: function(event)
+
+    def begin(self, now):
+        pass
+
+    # commands
+
+    def do(self, doc, now):
+        getattr(self, "do_" + doc["do"])(doc, now)
+
+    def do_stun(self, doc, now):
+        """{"do": "stun", "at": "ip:port"} -> {"stun": at, "mapped": "ip:port" or null, "ms"}"""
+        if self.node.asking is None:
+            from l4mesh import stun_client
+
+            stun_client.attach(self.node)
+        at = parse_endpoint(doc["at"])
+        self._asked[at] = doc
+        self.node.asking.ask(at, now)
+        self.node.asking.poll(now)
+
+    def do_ping(self, doc, now):
+        """{"do": "ping", "id": hex, "at": "ip:port", "count", "every"} -> lost, rtt, .."""
+        sid = unhexlify(doc["id"])[:8]
+        at = parse_endpoint(doc["at"]) if "at" in doc else self.address(sid)
+        series = _Pings(doc.get("n"), sid, at, doc.get("count", 1), doc.get("every", 50))
+        series.due = now
+        self._pings.append(series)
+        self.poll(now)
+
+    def do_stat(self, doc, now):
+        node = self.node
+        self.say(
+            {
+                "n": doc.get("n"),
+                "stat": {
+                    "joined": node.member.joined,
+                    "up": node.reach.up,
+                    "counters": dict(node.counters.items()),
+                },
+            }
+        )
+
+    def address(self, sid):
+        """Where frames for this peer go."""
+        slot = self.node.peers.find(sid)
+        return self.node.peers.addr(slot) if slot >= 0 else None
+
+    # pings
+
+    def _ping(self, series, token, cookie, now):
+        tx = self.node.tx
+        addr = series.addr if series.addr is not None else self.address(series.sid)
+        if addr is None:
+            return
+        o = tx.begin(T_PING, series.sid, cookie=cookie)
+        put30(tx.buf, o, token)
+        tx.buf[o + 4 : o + _PING] = bytes(_PING - 4)
+        tx.send(o + _PING, addr)
+        self._frames[tx.counter] = (series, token)
+
+    def _on_cookie(self, slot, buf, addr, now):
+        o = self.node.gate.off
+        known = self._frames.pop(u30(buf, o), None)
+        if known is None:
+            return self._cookie(slot, buf, addr, now)
+        self._ping(known[0], known[1], bytes(buf[o + 4 : o + 12]), now)
+
+    def _on_pong(self, slot, buf, addr, now):
+        token = u30(buf, self.node.gate.off)
+        for s in self._pings:
+            at = s.sent.pop(token, None)
+            if at is not None:
+                s.rtt.append(ticks.diff(now, at))
+                way = format_endpoint(addr)
+                s.ways[way] = s.ways.get(way, 0) + 1
+                return
+        self._pong(slot, buf, addr, now)
+
+    def poll(self, now):
+        wait = _IDLE_MS
+        for s in list(self._pings):
+            if s.left and ticks.diff(s.due, now) <= 0:
+                self._token += 1
+                s.left -= 1
+                s.sent[self._token] = now
+                s.due = ticks.add(now, s.every if s.left else _LOST_MS)
+                self._ping(s, self._token, None, now)
+            if not s.left and (not s.sent or ticks.diff(s.due, now) <= 0):
+                self._pings.remove(s)
+                self._frames = {k: v for k, v in self._frames.items() if v[0] is not s}
+                self.say({"n": s.n, "pings": len(s.rtt) + len(s.sent), "lost": len(s.sent),
+                          "rtt": s.rtt, "ways": s.ways})  # fmt: skip
+                continue
+            left = ticks.diff(s.due, now) if s.left else 20
+            wait = left if left < wait else wait
+        return wait if wait > 0 else 0
+
+    # events
+
+    def event(self, e):
+        kind = e[0]
+        if kind == EV_JOINED:
+            self.say({"joined": e[1], "ms": e[2]})
+        elif kind == EV_UPSTREAM:
+            self.say({"upstream": e[1], "level": e[2]})
+        elif kind == EV_REFUSED:
+            self.say({"refused": e[1]})
+        elif kind == EV_MAPPED:
+            doc = self._asked.pop(e[1], {})
+            mapped = None if e[2] is None else format_endpoint(e[2])
+            self.say({"n": doc.get("n"), "stun": format_endpoint(e[1]), "mapped": mapped,
+                      "ms": e[3]})  # fmt: skip
+        elif kind in self.told:
+            self.told[kind](e)
+
+
+def text(b):
+    return hexlify(b).decode()
