@@ -8,7 +8,7 @@ choice is made, so a better one can take its place.
 """
 
 from .compat import const
-from .peers import O_ASKED, O_FLAGS, O_HITS, O_MODE, O_RTT, SLOT
+from .peers import O_ASKED, O_FLAGS, O_HITS, O_MODE, SLOT
 from .wire import STANDARD
 
 _FORGET_AT = const(200)
@@ -58,10 +58,3 @@ def note(peers, i: int, hit: bool) -> None:
         h >>= 1
     peers.set(i, O_ASKED, a)
     peers.set(i, O_HITS, h)
-
-
-def timed(peers, i: int, ms: int) -> None:
-    """Take a round trip into the running mean of peer `i`."""
-    rtt = peers.get16(i, O_RTT)
-    d = ms * 10 if ms < 6000 else 60000
-    peers.set16(i, O_RTT, (rtt * 7 + d) >> 3 if rtt else max(d, 1))

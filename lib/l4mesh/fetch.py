@@ -30,6 +30,7 @@ class Fetch:
         self._frame = 0
         self._due = 0
         self._tries = 0
+        self._sent = 0
 
     def poll(self, now: int) -> int:
         left = ticks.diff(self._due, now)
@@ -71,6 +72,7 @@ class Fetch:
         tx.buf[o + 12 : o + QUERY_LEN] = bytes(10)
         tx.send(o + QUERY_LEN, self._peers.addr(self._slot))
         self._frame = tx.counter
+        self._sent = now
         wait = _REPLY_MS + self._rng.getrandbits(7)
         self._due = ticks.add(now, wait)
         return wait
@@ -86,5 +88,6 @@ class Fetch:
         if self._slot < 0 or slot != self._slot or u30(buf, off) != self._token:
             return False
         self._peers.set_flag(slot, P_FETCHED)
+        self._peers.timed(slot, ticks.diff(now, self._sent))
         self._stop(now, _NEXT_MS)
         return True

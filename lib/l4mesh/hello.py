@@ -5,6 +5,11 @@ without suppression, since presence needs every hello), I_min at start, at a new
 new record; a changed digest does not reset it. A neighbour is gone after three of its own
 announced intervals. A hello that names a record we have not checked is left to fetch.py (its peer
 flags say so).
+
+Hellos to the group are numbered (1 to 15, then 1), so that a receiver sees how many it missed:
+its loss, in 1/256, is a running mean over eight. A hello to one node is not numbered; with the
+flag "answer me soon" it is answered by one of the same length to where it came from (scout.py).
+A node that sleeps says so, and its interval is how long it may be gone (firmware/sleeper.py).
 """
 
 from . import ticks
@@ -14,8 +19,10 @@ from .events import EV_GONE, EV_NEIGHBOUR
 from .peers import (
     O_BATTERY,
     O_HASH,
+    O_HELLO,
     O_INTERVAL,
     O_LOAD,
+    O_LOSS,
     O_MODE,
     O_SAID,
     P_FETCHED,
@@ -37,6 +44,9 @@ from .wire import (
 _LOUD = const(3)
 _PASSIVE_FACTOR = const(4)
 _FORGET_MS = const(3600000)
+_ASKS = const(1)
+_SLEEPS = const(4)
+_BY_ONE = const(16)  # O_HELLO: it came to us alone
 
 
 class Hello:
@@ -63,10 +73,15 @@ class Hello:
         self.battery = 255
         self.load = 0
         self.uplink = False
+        self.number = 0
+        self.quiet = False  # awake again: nobody is to answer soon
+        self.gap_s = 0  # of a node that sleeps: until its next hello, at most
+        self.window = 0  # and how long it hears what it is told, in 0.1 s
+        self.awake = None  # awake(slot, addr, now): a sleeper says hello
 
     def start(self, now: int) -> None:
         self._interval = self._min
-        self._loud = _LOUD
+        self._loud = 0 if self.quiet else _LOUD
         self._swept = now
         self._begin(now)
         # The first hello leaves within I_min/8: somebody who just came is in a hurry.
@@ -106,19 +121,9 @@ class Hello:
             self._sent = False
             self._at = ticks.add(now, 20)
             return
+        self.number = self.number % 15 + 1
         tx = self._tx
-        o = tx.begin(T_HELLO, ALL)
-        b = tx.buf
-        b[o] = (1 if self._loud else 0) | (2 if self.uplink else 0)
-        b[o + 1] = self.mode
-        b[o + 2] = self.battery
-        b[o + 3] = self.load
-        # The longest wait until the next one: the rest of this interval and all of the next.
-        top = self._max * (_PASSIVE_FACTOR if self.mode == PASSIVE else 1)
-        put16(b, o + 4, min(3 * self._interval, 2 * top) // 1000 + 1)
-        b[o + 6 : o + 14] = self._own.hash
-        b[o + 14] = 0
-        end = o + HELLO_LEN
+        end = self._write(ALL, (_ASKS if self._loud else 0) | self.number << 4)
         self._count.inc(C_HELLO_TX)
         if self._loud:
             # Access points that filter multicast often let the broadcast through; receivers
@@ -127,12 +132,40 @@ class Hello:
             tx.send(end, self._broadcast)
         tx.send(end, self._group)
 
+    def _write(self, to, flags):
+        """A HELLO in the transmit buffer: -> its end."""
+        tx = self._tx
+        o = tx.begin(T_HELLO, to)
+        b = tx.buf
+        # The longest wait until the next one: the rest of this interval and all of the next.
+        top = self._max * (_PASSIVE_FACTOR if self.mode == PASSIVE else 1)
+        wait = min(3 * self._interval, 2 * top) // 1000 + 1
+        load = self.load
+        if self.gap_s:
+            flags |= _SLEEPS
+            wait = self.gap_s
+            load = self.window
+        b[o] = flags | (2 if self.uplink else 0)
+        b[o + 1] = self.mode
+        b[o + 2] = self.battery
+        b[o + 3] = load
+        put16(b, o + 4, wait)
+        b[o + 6 : o + 14] = self._own.hash
+        b[o + 14] = 0
+        return o + HELLO_LEN
+
+    def greet(self, peer, addr: bytes, asks: int) -> bool:
+        """Say hello to one node, `peer` None: whoever is at `addr`; `asks`: it is to answer."""
+        if not self._own.ready:
+            return False
+        return self._tx.send(self._write(peer, asks), addr)
+
     def bye(self, reason: int) -> None:
         o = self._tx.begin(T_BYE, ALL)
         self._tx.buf[o] = reason
         self._tx.send(o + 1, self._group)
 
-    def on_hello(self, slot: int, buf, off: int, addr: bytes, now: int, ahead: bool) -> None:
+    def on_hello(self, slot: int, buf, off: int, addr: bytes, now, ahead: bool, limits) -> None:
         peers = self._peers
         self._count.inc(C_HELLO_RX)
         new = not peers.flags(slot) & P_LAN
@@ -152,12 +185,35 @@ class Hello:
         if not same:
             peers.buf[o : o + 8] = buf[off + 6 : off + 14]
             peers.set_flag(slot, P_SIGNED | P_FETCHED, False)
+            peers.set(slot, O_HELLO, 0)  # it may have begun anew
+        if buf[16] & buf[17] & buf[18] & buf[19] == 255:  # to all
+            self._heard(slot, buf[off] >> 4)
+        else:
+            peers.set(slot, O_HELLO, peers.get(slot, O_HELLO) | _BY_ONE)
+            # An answer is as long as what asks for it, and asks for none.
+            if buf[off] & _ASKS and limits.allow_id(slot, now):
+                self.greet(peers.short_id(slot), addr, 0)
         if new:
             self._count.inc(C_NEIGHBOUR_NEW)
             self._events.put((EV_NEIGHBOUR, peers.short_id(slot), addr))
             self.hurry(now)
-        elif buf[off] & 1:
+        elif buf[off] & _ASKS and not peers.get(slot, O_HELLO) & _BY_ONE:
             self.hurry(now)
+        if buf[off] & _SLEEPS and self.awake is not None and not ahead:
+            self.awake(slot, addr, now)
+
+    def _heard(self, slot, number):
+        """By the group: how many were lost since the one before?"""
+        peers = self._peers
+        old = peers.get(slot, O_HELLO) & 15
+        peers.set(slot, O_HELLO, number)
+        if old and number:
+            loss = peers.get(slot, O_LOSS)
+            for _ in range((number - old) % 15 - 1):
+                loss += (263 - loss) >> 3
+            if number != old:
+                loss -= (loss + 7) >> 3
+            peers.set(slot, O_LOSS, min(loss, 255))
 
     def on_bye(self, slot: int) -> None:
         if self._peers.flags(slot) & P_LAN:

@@ -127,7 +127,7 @@ class Inbox:
     def _hello(self, slot, buf, addr, now):
         g = self._gate
         if not g.linked and g.end - g.off >= 15 + buf[g.off + 14]:
-            self._node.hello.on_hello(slot, buf, g.off, addr, now, g.ahead)
+            self._node.hello.on_hello(slot, buf, g.off, addr, now, g.ahead, self._limits)
 
     def _bye(self, slot, buf, addr, now):
         self._node.hello.on_bye(slot)

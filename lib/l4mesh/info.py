@@ -6,7 +6,19 @@ import json
 
 from .compat import const
 from .endpoint import format_endpoint, id_text
-from .peers import O_BATTERY, O_MODE, O_RTT, P_LAN, P_REMOTE, P_SIGNED, P_TIER
+from .peers import (
+    O_BATTERY,
+    O_HELLO,
+    O_INTERVAL,
+    O_LOSS,
+    O_MODE,
+    O_RTT,
+    O_SAID,
+    P_LAN,
+    P_REMOTE,
+    P_SIGNED,
+    P_TIER,
+)
 from .wire import HEAD, MAX_PAYLOAD, MODE_NAMES, T_INFO, TAG
 
 _STATUS = const(1)
@@ -14,11 +26,22 @@ _WHY = const(2)
 _NEIGHBOURS = const(3)
 _COUNTERS = const(4)
 _PART_HEAD = const(7)
+_LINKS = ("", "way", "ble", "tcp")  # links.py
+
+
+def _path(flags, addr, said):
+    """By which way the last word of a peer came."""
+    if not addr[0]:
+        return _LINKS[addr[1]] if addr[1] < len(_LINKS) else ""
+    if flags & P_LAN:
+        return "unicast" if said & 16 else "lan"
+    return "tier" if flags & P_TIER else "p2p"
 
 
 class Info:
     def __init__(self, node):
         self._node = node
+        self._gauge = None
 
     def document(self, topic: int, now: int):
         """The answer to a topic as a dict or list; None for a topic that does not exist."""
@@ -71,22 +94,34 @@ class Info:
         return [seq, b[1], int.from_bytes(bytes(b[2:8]), "big")]
 
     def _neighbours(self, now):
+        """For each: short id, endpoint, path, mode, battery, s since its last word, round trip
+        (0.1 ms, 0 unknown), signed, loss of its hellos (percent, -1 unknown), s until its next
+        hello at most, sleeps."""
+        if self._gauge is None:
+            from .gauge import Gauge
+
+            self._gauge = Gauge(self._node)
+        self._gauge.look(now)
         p = self._node.peers
         out = []
         for i in range(p.slots):
             f = p.flags(i)
             if f & (P_LAN | P_REMOTE | P_TIER):
-                path = "lan" if f & P_LAN else ("tier" if f & P_TIER else "p2p")
+                addr = p.addr(i)
+                said = p.get(i, O_HELLO)
                 out.append(
                     [
                         id_text(p.short_id(i)),
-                        format_endpoint(p.addr(i)),
-                        path,
+                        format_endpoint(addr),
+                        _path(f, addr, said),
                         MODE_NAMES[p.get(i, O_MODE) % 4],
                         p.get(i, O_BATTERY),
                         p.age(i, now) // 1000,
                         p.get16(i, O_RTT),
                         1 if f & P_SIGNED else 0,
+                        (p.get(i, O_LOSS) * 100 + 128) >> 8 if said & 15 else -1,
+                        p.get16(i, O_INTERVAL) if f & (P_LAN | P_REMOTE) else 0,
+                        p.get(i, O_SAID) >> 2 & 1 if f & P_LAN else 0,
                     ]
                 )
         return out

@@ -5,7 +5,8 @@
  0 short id 8 | 8 endpoint 6 | 14 flags | 15 mode | 16 battery | 17 load | 18 epoch 4
 22 top counter 4 | 26 window 16 (bit c % 128: counter c was seen) | 42 last heard 4 (tick)
 46 interval 2 (s) | 48 round trip 2 (0.1 ms, 0 unknown) | 50 asked | 51 hits | 52 record hash 8
-60 what its last hello said 1 (the flags) | 61 unused 3
+60 what its last hello said 1 (the flags) | 61 number of its last hello to all (low 4 bits; 0: none
+yet; 16: the last one came to us alone) | 62 loss of its hellos 1 (1/256) | 63 unused 1
 
 A slot is addressed by its number; machines read and write it by the methods and offsets below.
 """
@@ -30,6 +31,8 @@ O_ASKED = const(50)
 O_HITS = const(51)
 O_HASH = const(52)
 O_SAID = const(60)
+O_HELLO = const(61)
+O_LOSS = const(62)
 
 P_PROVEN = const(1)  # its address was proven by a cookie
 P_LAN = const(2)  # heard by hello on this LAN
@@ -109,6 +112,12 @@ class Peers:
 
     def heard(self, i: int, now: int) -> None:
         put30(self.buf, i * SLOT + O_HEARD, now)
+
+    def timed(self, i: int, ms: int) -> None:
+        """Take a round trip into the running mean of peer `i` (RFC 6298's 1/8)."""
+        rtt = self.get16(i, O_RTT)
+        d = ms * 10 if ms < 6000 else 60000
+        self.set16(i, O_RTT, (rtt * 7 + d) >> 3 if rtt else max(d, 1))
 
     def age(self, i: int, now: int) -> int:
         """Milliseconds since this peer was heard (right for 6.2 days: forget it in time)."""

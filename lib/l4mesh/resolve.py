@@ -12,7 +12,7 @@ the last one they are all asked once more if one gave no word. An answer is lear
 """
 
 from . import ticks
-from .chooser import choose, note, timed
+from .chooser import choose, note
 from .compat import const
 from .counters import C_BAD_RECORD, C_COALESCED, C_LOOKUP_OWN, C_LOOKUP_UNKNOWN, C_UPSTREAM_TX
 from .events import EV_ANSWER
@@ -178,7 +178,7 @@ class Resolve:
             if k < 0:
                 return False
             q.frames[k] = 0
-            timed(self._peers, slot, ticks.diff(now, q.started))
+            self._peers.timed(slot, ticks.diff(now, q.started))
             if status != BUSY:  # throttled says nothing about what it holds
                 note(self._peers, slot, status == FOUND)
         if status == FOUND and self._found(q, slot, buf, off, end, linked, now, now_min):

@@ -446,3 +446,36 @@ def test_control_channel(tmp_path, hub, cables):
         hub.loop.call(server.close)
     with pytest.raises(Unavailable, match="Nothing listens"):
         ControlClient(tmp_path / "c")
+
+
+def test_an_access_point_that_filters_multicast_and_one_that_isolates(hub, cables):
+    a, b = cables("10.77.1.11:5000"), cables("10.77.1.12:5000")
+    far, other = cables("10.77.0.3:5000"), cables("10.77.2.11:5000")
+    b.join(GROUP)
+    everything = {"group": GROUP, "broadcast": "10.77.1.255:5000", "all": "255.255.255.255:5000"}
+
+    def heard():
+        for name, to in everything.items():
+            a.send(name.encode(), None, to)
+        a.send(b"one", None, b.vaddr)
+        got = []
+        while (d := b.recv(0.3)) is not None:
+            got.append(d[0].decode())
+            if got[-1] == "one":
+                break
+        return got
+
+    assert heard() == ["group", "broadcast", "all", "one"]
+    hub.filter(1, "multicast")
+    assert heard() == ["broadcast", "all", "one"]
+    hub.filter(1, "multicast, broadcast")
+    assert heard() == ["one"]
+    hub.filter(1, "clients")
+    assert heard() == []
+    for to in (far, other):
+        assert a.send(b"up", None, to.vaddr) and to.recv() == (b"up", a.vaddr)
+    assert hub.stats()["fate"]["filtered"] == 8
+    hub.filter(1)
+    assert heard() == ["group", "broadcast", "all", "one"]
+    with pytest.raises(ToolError, match="multicast"):
+        hub.filter(1, "anycast")

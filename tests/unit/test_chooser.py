@@ -1,4 +1,4 @@
-from l4mesh.chooser import choose, note, timed
+from l4mesh.chooser import choose, note
 from l4mesh.peers import O_ASKED, O_HITS, O_INTERVAL, O_MODE, O_RTT, P_LAN, P_REMOTE, Peers
 from l4mesh.wire import ACTIVE, PASSIVE, STANDARD
 
@@ -83,12 +83,12 @@ def test_experience_fades():
 def test_round_trips_are_averaged():
     p, slots = make(STANDARD)
     i = slots[0]
-    timed(p, i, 0)
+    p.timed(i, 0)
     assert p.get16(i, O_RTT) == 1
     p.set16(i, O_RTT, 0)
-    timed(p, i, 8)
+    p.timed(i, 8)
     assert p.get16(i, O_RTT) == 80
-    timed(p, i, 16)
+    p.timed(i, 16)
     assert p.get16(i, O_RTT) == 90
-    timed(p, i, 1000000)
+    p.timed(i, 1000000)
     assert p.get16(i, O_RTT) == (90 * 7 + 60000) // 8

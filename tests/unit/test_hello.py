@@ -9,6 +9,7 @@ from l4mesh.peers import (
     O_BATTERY,
     O_INTERVAL,
     O_LOAD,
+    O_LOSS,
     O_MODE,
     P_FETCHED,
     P_LAN,
@@ -34,7 +35,7 @@ def kinds(n, kind):
 def test_the_bytes_of_a_hello():
     n = bare_node(1)
     h = hellos(n, 200)[0][2]
-    assert h == (b"\x01\x02\xff\x00" + h[4:6] + sha256(bytes(n.own.record)).digest()[:8] + b"\0")
+    assert h == (b"\x11\x02\xff\x00" + h[4:6] + sha256(bytes(n.own.record)).digest()[:8] + b"\0")
     assert len(h) == 15
 
 
@@ -183,6 +184,57 @@ def test_an_interval_of_nothing_is_taken_as_one_second():
     p = Person(2)
     give(n, p, p.hello(interval=0), 1000)
     assert n.peers.get16(n.peers.find(p.id[:8]), O_INTERVAL) == 1
+
+
+def loss_after(numbers, record=None):
+    n = bare_node(1)
+    p = Person(2)
+    for k in numbers:
+        give(n, p, p.hello(record, flags=k << 4, interval=100), 1000)
+    return n.peers.get(n.peers.find(p.id[:8]), O_LOSS)
+
+
+def test_hellos_to_the_group_are_numbered():
+    out = [p[0] >> 4 for _, to, p in hellos(bare_node(1, hello_max_s=2), 60000) if to == GROUP]
+    assert out[:20] == [i % 15 + 1 for i in range(20)]
+
+
+def test_the_loss_of_hellos_is_measured():
+    assert loss_after([1]) == 0 and loss_after(list(range(1, 16)) * 4) == 0
+    assert 25 <= loss_after([1, 3]) <= 32
+    # Every second one is lost.
+    assert 100 <= loss_after([1, 3, 5, 7, 9, 11, 13, 15, 2, 4, 6, 8, 10, 12, 14] * 4) <= 160
+    lost = [1] + [2, 7] * 20
+    assert loss_after(lost) > 160 and loss_after(lost + list(range(8, 16)) * 6) < 110
+    assert loss_after([3, 3, 3]) == 0  # not known whether 15 were lost or none
+    assert loss_after([0, 0, 0]) == 0 and loss_after([5, 0, 6]) == 0  # of an older version
+
+
+def test_a_node_that_began_anew_has_lost_nothing():
+    n = bare_node(1)
+    p = Person(2)
+    for k in range(1, 12):
+        give(n, p, p.hello(flags=k << 4), 1000 + k)
+    give(n, p, p.hello(p.record(counter=9), flags=1 << 4), 1020)
+    assert n.peers.get(n.peers.find(p.id[:8]), O_LOSS) == 0
+
+
+def test_a_node_that_sleeps_says_for_how_long_and_is_not_missed_before():
+    n = bare_node(1)
+    n.hello.gap_s, n.hello.window, n.hello.quiet = 40000, 5, True
+    n.start(0)
+    _, to, p = hellos(n, 200)[0]
+    assert to == GROUP and p[0] & 5 == 4 and wire.u16(p, 4) == 40000 and p[3] == 5
+    told = []
+    m = bare_node(3)
+    m.hello.awake = lambda slot, addr, now: told.append((slot, addr, now))
+    q = Person(2)
+    give(m, q, q.hello(flags=4, interval=40000), 1000)
+    assert told == [(m.peers.find(q.id[:8]), q.addr, 1000)]
+    hellos(m, 119_990_000, 1000, 500000)
+    assert kinds(m, EV_GONE) == []
+    hellos(m, 20000, 120_990_000, 1000)
+    assert kinds(m, EV_GONE) == [(EV_GONE, q.id[:8])]
 
 
 def test_a_new_record_is_told_soon():

@@ -57,7 +57,24 @@ def test_neighbours():
     assert fetch(n, p, 3) == []
     give(n, p, p.hello(), 20)
     got = fetch(n, p, 3, now=3020)
-    assert got == [[id_text(p.id[:8]), format_endpoint(p.addr), "lan", "standard", 255, 0, 0, 0]]
+    assert got == [
+        [id_text(p.id[:8]), format_endpoint(p.addr), "lan", "standard", 255, 0, 0, 0, -1, 2, 0]
+    ]
+
+
+def test_neighbours_tell_path_loss_and_who_sleeps():
+    n, p = make()
+    q = Person(3, "10.77.1.60:4104")
+    for number in (1, 2, 5):
+        give(n, q, q.hello(flags=number << 4 | 4, interval=600), 30)
+    body = p.hello(interval=60)[28:-16]
+    give(n, p, p.frame(wire.T_HELLO, n.id, body), 40)
+    rows = Info(n).document(3, 50)
+    got = {r[0]: (r[2], r[8], r[9], r[10]) for r in rows}
+    assert got[id_text(p.id[:8])] == ("unicast", -1, 60, 0)
+    assert got[id_text(q.id[:8])] == ("lan", 20, 600, 1)
+    n.peers.set_addr(n.peers.find(q.id[:8]), bytes((0, 2, 0, 1, 0, 1)))
+    assert [r[2] for r in Info(n).document(3, 60) if r[10]] == ["ble"]
 
 
 def test_counters():

@@ -43,6 +43,7 @@ DELAYS = {
 MTU = 1472
 CHIP = 1
 _BATCH = 64
+_FILTERS = frozenset(("multicast", "broadcast", "clients"))
 
 
 class _Endpoint:
@@ -76,6 +77,7 @@ class Hub:
         self.delays = dict(DELAYS)
         self.jitter, self.loss = {}, {}
         self._cuts = Cuts()
+        self._filters: dict[int, frozenset[str]] = {}  # LAN -> what its access point keeps back
         self._by_vaddr: dict[bytes, _Endpoint] = {}
         self._by_real: dict[tuple, _Endpoint] = {}
         self._ports: dict[tuple[int, bytes], list[_Endpoint]] = {}  # (lan, port) -> endpoints
@@ -139,6 +141,14 @@ class Hub:
         """Undo a `cut`; without argument all of them."""
         self.loop.call(self._cuts.remove, what)
 
+    def filter(self, lan: int, what: str = "") -> None:
+        """What the access point of a LAN keeps back: `multicast`, `broadcast`, `clients` (whatever
+        one station sends to another), several with commas; empty: nothing."""
+        parts = frozenset(part for part in what.replace(" ", "").split(",") if part)
+        if parts - _FILTERS:
+            raise ToolError("%r can't be filtered. There are: %s." % (what, ", ".join(_FILTERS)))
+        self._filters[int(lan)] = parts
+
     def is_cut(self, src: bytes, dst: bytes) -> bool:
         return self._cuts.between(src, dst)
 
@@ -164,7 +174,7 @@ class Hub:
         """{"sent": {class: n}, "fate": {..}, "host": {ip: [sent, received]}, "tcp": {..}}.
 
         Classes of `sent`: `lan`, `p2p`, `group`, and `board>l3`, `l3>l2`, `l1>board` .. by kind.
-        `fate`: delivered, loss, cut, unbound (nobody there), refused (no such net, too long).
+        `fate`: delivered, loss, cut, filtered, unbound (nobody there), refused (too long, no net).
         """
         return self.loop.call(self._stats, reset)
 
@@ -189,7 +199,7 @@ class Hub:
         """Call `fn(t, src6, dst6, payload, fate)` for each datagram; returns how to stop it.
 
         Runs in the hub's thread at the moment of sending; fate is `sent`, `loss`, `cut`,
-        `unbound` or `refused`.
+        `filtered`, `unbound` or `refused`.
         """
         self._taps.append(fn)
 
@@ -253,6 +263,10 @@ class Hub:
             self._end(src, dst, payload, "refused")
         elif A.is_group(dst):
             self._sent["group"] += 1
+            kept = self._filters.get(src[2], ())
+            if "clients" in kept or ("multicast" if 224 <= dst[0] < 240 else "broadcast") in kept:
+                self._end(src, dst, payload, "filtered")
+                return
             for other in self._listeners(src, dst):
                 self._carry(src, other.vaddr, payload)
         elif A.lan_of(dst) < 0:
@@ -261,6 +275,9 @@ class Hub:
         else:
             cls = A.delay_class(src, dst)
             local = cls in ("self", "lan", "p2p")
+            if cls == "lan" and "clients" in self._filters.get(src[2], ()):
+                self._end(src, dst, payload, "filtered")
+                return
             self._sent[cls if local else A.kind(src) + ">" + A.kind(dst)] += 1
             self._carry(src, dst, payload, cls)
 
@@ -334,6 +351,7 @@ class Hub:
         return {
             "cut": self.cut,
             "heal": self.heal,
+            "filter": self.filter,
             "configure": self.configure,
             "forward": self.forward,
             "drop": self.drop,
