@@ -36,6 +36,7 @@ class Own:
         self.public = NO_ENDPOINT
         self.relay = bytes(8)
         self.caps = 0
+        self.more = 0  # capabilities that machines add which came later
 
     def restart(self, epoch: int) -> None:
         """A new epoch (boot, or the old one was lost): the record must carry it."""
@@ -56,6 +57,7 @@ class Own:
 
     def set_caps(self, caps: int) -> None:
         """A capability is no endpoint: its change waits for the slow clock."""
+        caps |= self.more
         if caps != self.caps:
             self.caps = caps
             if not self._dirty:
