@@ -125,10 +125,10 @@ def min_payload(kind: int) -> int:
 # HELLO BYE COOKIE QUERY ANSWER PING PONG JOIN JOINED BATCH ACK KEYREQ KEY NACK INFO_REQ INFO
 # TICKET GIVEN (as tiers pass them on), OFFER (padded: a WANT is 3 times it) WANT CHUNK, DO DONE,
 # TIME (question and answer alike), HAND RECEIPT CARRY CARRIED, SUB EVENT,
-# REGISTER REGISTERED CONNECT PUNCH PUNCHED PROBE, CALL CALLED.
+# REGISTER REGISTERED CONNECT PUNCH PUNCHED PROBE, CALL CALLED, SAY (question and answer alike).
 # INFO_REQ is padded to 12: the COOKIE for it (56 B) is never longer than what asked for it.
 _MIN = bytes((
     255, 15, 1, 12, 22, 14, 17, 13, 158, 23, 30, 26,
     12, 55, 6, 12, 7, 120, 114, 100, 28, 11, 14, 14, 13, 56, 17, 72, 58, 6, 5,
-    21, 13, 32, 40, 18, 24, 14, 26,
+    21, 13, 32, 40, 18, 24, 14, 26, 13,
 ))  # fmt: skip

@@ -125,6 +125,8 @@ BLOB, _ = blob(ID)
 KEPT, WORD = blob(PEER)
 RECEIPT = b"l4-receipt-v1\x00" + KEPT[:29] + sha256(KEPT).digest()
 RECEIPT = sha256(KEPT).digest()[:16] + b"\x00" + PUBLIC + ed25519.sign(SEED, RECEIPT)
+SAID = b"front door: open"
+SAY = ed25519.sign(SEED, b"l4-say-v1\x00" + PEER[:8] + COOKIE + TOKEN + SAID)
 # name: type, linked, sealed, cookie, payload in clear
 FRAMES = {
     "hello": (1, 0, 0, b"", b"\x03\x02\x64\x00" + n(121, 2) + HASH + b"\x00"),
@@ -167,6 +169,7 @@ FRAMES = {
     "probe": (36, 0, 0, b"", ATTEMPT + b"\x03" + PEER[:8] + b"\x02" + SEEN),
     "call": (37, 1, 0, COOKIE, TOKEN + b"\x01\x00" + PEER[:8]),
     "called": (38, 1, 0, b"", TOKEN + b"\x01\x00" + PEER[:8] + CHANNEL + n(600, 2) + n(1024, 2)),
+    "say": (39, 0, 0, b"", b"\x02" + TOKEN + COOKIE + PUBLIC + SAY + SAID),
 }  # fmt: skip
 
 

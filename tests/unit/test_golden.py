@@ -23,7 +23,8 @@ NAMES = ("", "hello", "bye", "cookie", "query", "answer", "ping", "pong", "join"
          "batch", "ack", "keyreq", "key", "nack", "info_req", "info",
          "ticket", "given", "offer", "want", "chunk", "do", "done", "time",
          "hand", "receipt", "carry", "carried", "sub", "event",
-         "", "", "", "", "", "", "call", "called")  # fmt: skip
+         "", "", "", "", "", "", "call", "called",
+         "say")  # fmt: skip
 KINDS = [k for k, name in enumerate(NAMES) if name]
 ADDR = bytes((10, 77, 1, 9, 16, 8))
 
@@ -189,3 +190,10 @@ def test_an_update():
     c = load("chunk")["payload"]
     assert c[:4] == w[:4] and wire.u30(c, 6) == 5 and c[10:] == b"new!"
     assert len(m[o : o + 32]) == 32
+
+
+def test_a_message_of_an_application():
+    p = load("say")["payload"]
+    text = b"l4-say-v1\x00" + K["peer"][:8] + p[5:13] + p[1:5] + b"front door: open"
+    assert p[13:45] == K["public"] and p[109:] == b"front door: open"
+    assert ed25519.verify(K["public"], text, p[45:109])
