@@ -25,6 +25,7 @@ _STATUS = const(1)
 _WHY = const(2)
 _NEIGHBOURS = const(3)
 _COUNTERS = const(4)
+_NEARBY = const(7)
 _PART_HEAD = const(7)
 _LINKS = ("", "way", "ble", "tcp")  # links.py
 
@@ -53,6 +54,8 @@ class Info:
             return self._neighbours(now)
         if topic == _COUNTERS:
             return dict(self._node.counters.items())
+        if topic == _NEARBY and self._node.nearby is not None:
+            return self._node.nearby.document(now)
         return None
 
     def _status(self, now):
@@ -124,6 +127,8 @@ class Info:
                         p.get(i, O_SAID) >> 2 & 1 if f & P_LAN else 0,
                     ]
                 )
+        if self._node.nearby is not None:
+            out += self._node.nearby.rows(now)
         return out
 
     def answer(self, peer, buf, off, end, addr, linked, now):

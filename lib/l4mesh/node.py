@@ -97,7 +97,7 @@ class Node:
         )
         self.serve = Serve(own, self.routes, tx, count, cfg, self.minutes)
         self.modes = Modes(cfg, host, rng, events)
-        self.queue = self.sync = self.uplink = self.caring = self.update = None
+        self.queue = self.sync = self.uplink = self.caring = self.update = self.nearby = None
         self._way = True
         self.notes = {}  # name: function that gives a sentence for `status`
         self._scratch = bytearray(128)
