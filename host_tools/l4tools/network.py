@@ -109,6 +109,12 @@ class Network:
         """(number, key) of the group key in use."""
         return self.groups[-1]
 
+    def rotate(self) -> int:
+        """A new group key, and the one before it; returns its number. Not saved yet."""
+        number = (self.group[0] + 1) & 255
+        self.groups = [self.group, (number, secrets.token_bytes(32))]
+        return number
+
     def mac_key(self) -> bytes:
         """The tag key of frames under the group key in use."""
         return keys.mac_key(self.group[1])

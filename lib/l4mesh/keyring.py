@@ -22,6 +22,7 @@ class Keyring:
         self._old_end = 0
         self._link = None
         self.seal = None
+        self.behind = False  # a frame named a key ahead of ours: a hint that anybody can give
 
     def set_group(self, number: int, key: bytes, now_min: int) -> bool:
         """Take a group key; a number that is not ahead (modulo 256, window 8) is refused."""
@@ -55,6 +56,8 @@ class Keyring:
             return self._mac
         if number == self._old:
             return self._old_mac
+        if self._mac is not None and 1 <= (number - self.number) & 255 <= 8:
+            self.behind = True
         return None
 
     def link(self, short_id: bytes):

@@ -18,6 +18,7 @@ from .record import O_EPOCH, O_KEY, O_TIER, SIZE, check_form
 from .wire import T_JOIN, put30, u16, u30
 
 _REPLY_MS = const(600)
+_BEHIND_MS = const(60000)
 _TRIES = const(3)  # at once, then with growing pauses
 
 
@@ -163,6 +164,10 @@ class Member:
         if not self._tiers.list:
             return 60000
         self._keys.expire(now_min)
+        if self._keys.behind:  # a newer group key is in use: it comes with a JOINED
+            self._keys.behind = False
+            if self.joined and self._asked is None and ticks.diff(now, self._sent) >= _BEHIND_MS:
+                self._due = now
         if self.joined and now_min >= self._ends:
             self.joined = False
             self._events.put((EV_LEFT,))

@@ -62,3 +62,14 @@ def test_a_key_of_a_wrong_size_is_a_mistake():
             assert "provision" in str(e)
         else:
             raise AssertionError((number, len(key)))
+
+
+def test_a_number_ahead_is_a_hint_that_ours_is_old():
+    r = Keyring()
+    assert r.group(3) is None and not r.behind
+    r.set_group(250, K[0], 0)
+    for number in (250, 249, 3, 120):  # ours, before it, 9 ahead, far away
+        r.group(number)
+        assert not r.behind, number
+    r.group(2)
+    assert r.behind

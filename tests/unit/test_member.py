@@ -201,6 +201,25 @@ def test_a_group_key_comes_and_is_kept():
     assert b.n.keys.number == 1 and b.saved == {}
 
 
+def test_a_newer_group_key_in_use_makes_it_join_again_once_a_minute_at_most():
+    b = Bed()
+    b.run(50000)
+    first = len(b.l3.joins)
+
+    def more(ms, hints):
+        for _ in range(hints):
+            b.n.keys.behind = True
+            b.run(ms // hints)
+        return len(b.l3.joins) - first
+
+    assert more(1500, 1) == 0 and not b.n.keys.behind  # a minute is not over: forgotten
+    b.run(15000)
+    assert len(b.l3.joins) == first
+    assert more(1500, 1) == 1
+    assert more(55000, 50) == 1
+    assert more(10000, 5) == 2
+
+
 def test_the_time_is_passed_on():
     n = bare_node(1, linked=True, **UP)
     joined(n, time6=b"\x01\x99\x01\x02\x03\x04")

@@ -1,4 +1,4 @@
-"""`l4 network`: make, list and show networks; work out what a board is given."""
+"""`l4 network`: make, list and show networks, change the group key, work out what a board gets."""
 
 from typing import Annotated
 
@@ -7,10 +7,12 @@ import typer
 from ..errors import ToolError
 from ..session import Session
 from . import verb
+from ._rotate import rotate
 from ._ticket import app as ticket_app
 
 app = verb("Your networks: their keys live in one encrypted file each.")
 app.add_typer(ticket_app, name="ticket")
+app.command("rotate", epilog="Example: l4 network rotate home")(rotate)
 
 
 @app.command("new", epilog="Example: l4 network new home")

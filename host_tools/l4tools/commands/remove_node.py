@@ -44,7 +44,7 @@ def remove_node(
 
     Its readings stay stored, unless --readings. What could not be reached is told. Only L1 keeps
     the node out: exit code 4 when L1 was not reached. A node that was not reached still knows the
-    group key, which no command rotates yet (SECURITY.md).
+    group key: `l4 network rotate` makes a new one for the others.
 
     Example: l4 remove-node 7f3a --broker 192.0.2.7:1883
     """
@@ -108,7 +108,7 @@ def remove_node(
         return UNAVAILABLE
     if not undo and not steps[0]["done"]:
         session.out.note(
-            "The node still has the group key, which no command rotates yet: see SECURITY.md."
+            "The node still has the group key. Make a new one for the others: l4 network rotate"
         )
     return OK
 

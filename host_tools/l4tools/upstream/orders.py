@@ -1,4 +1,5 @@
-"""DO and DONE at a tier: the owner takes a node out of the network, or lets it in again.
+"""DO and DONE at a tier: the owner takes a node out of the network, lets it in again, publishes
+an event, or has a new group key taken.
 
 Any member may send such a frame, so it counts only with the owner's signature over this tier's id,
 the cookie of the moment and the order (docs/protocol.md 4). L1 writes the node down as revoked;
@@ -19,6 +20,7 @@ from .pushed import TIERS
 
 _SIG = 64
 _ID = 16
+_GROUP = 33
 ALSO_READINGS = 1  # in the argument of DO_REVOKE
 # In the argument of DONE: what this tier had of the node.
 HAD_REGISTRATION, HAD_RECORD, HAD_USER, HAD_READINGS = 1, 2, 4, 8
@@ -46,6 +48,8 @@ class TierOrders:
             self._reply(sid, addr, p, status)
         elif p[8] == do.DO_PUBLISH:
             self._reply(sid, addr, p, *self._publish(p))
+        elif p[8] == do.DO_GROUP:
+            self._reply(sid, addr, p, self._group(bytes(p[ORDER_HEAD : ORDER_HEAD + _GROUP])))
         else:
             tier.spawn(self._do(sid, addr, p))
 
@@ -64,10 +68,26 @@ class TierOrders:
             self._published.append(p[:8])
         return do.DONE, self._tier.pushed.asked_for_by(bytes(p[at:end]))
 
+    def _group(self, group):
+        """A newer group key: number 1, key 32. On disk before it is in use."""
+        tier = self._tier
+        keys = tier.keys
+        if not 0 <= (group[0] - keys.number) & 255 <= 8:
+            return do.NOT_HERE
+        if group[0] != keys.number and not tier.save("group", group):
+            return do.BUSY
+        if not keys.rotate(group[0], group[1:], tier.minutes.minute):
+            return do.NOT_HERE  # another key of the same number
+        log.info("%s: the group key is number %d", tier.name, group[0])
+        return do.DONE
+
     def _check(self, p, cookie):
         tier = self._tier
         if p[8] == do.DO_PUBLISH:
             if len(p) < ORDER_HEAD + 2 + _SIG or len(p) < ORDER_HEAD + 1 + p[ORDER_HEAD] + _SIG:
+                return do.NOT_HERE
+        elif p[8] == do.DO_GROUP:
+            if len(p) != ORDER_HEAD + _GROUP + _SIG:
                 return do.NOT_HERE
         elif p[8] not in (do.DO_REVOKE, do.DO_READMIT) or len(p) != ORDER_HEAD + _ID + _SIG:
             return do.NOT_HERE
@@ -79,7 +99,7 @@ class TierOrders:
             tier.counters.inc(C_BAD_SIG)
             return do.REFUSED
         node_id = p[ORDER_HEAD : ORDER_HEAD + _ID]
-        if p[8] != do.DO_PUBLISH and node_id in tier.tier_ids.values():
+        if p[8] in (do.DO_REVOKE, do.DO_READMIT) and node_id in tier.tier_ids.values():
             return do.REFUSED  # it would cut off all that is below
         return do.DONE
 

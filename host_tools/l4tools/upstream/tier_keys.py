@@ -14,6 +14,7 @@ from l4mesh.keys import mac_key, seal_key
 from l4mesh.mac import Mac
 
 _KEPT = 20_000
+_OVERLAP_MIN = 1440
 
 
 class _Key:
@@ -45,6 +46,20 @@ class TierKeys(Keyring):
 
     def group(self, number):
         return self._groups.get(number)
+
+    def rotate(self, number, key, now_min) -> bool:
+        """The owner's newer group key; those before are good for a day more. False: not newer."""
+        if 1 <= (number - self.number) & 255 <= 8:
+            self._groups[number] = Mac(mac_key(key))
+            self.number, self.key = number, key
+            self._old_end = now_min + _OVERLAP_MIN
+            return True
+        return number == self.number and key == self.key
+
+    def expire(self, now_min) -> None:
+        if self._old_end and now_min >= self._old_end:
+            self._old_end = 0
+            self._groups = {self.number: self._groups[self.number]}
 
     def link(self, short_id):
         key = self._of(short_id)
