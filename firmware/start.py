@@ -99,6 +99,7 @@ def _node(s):
         _add_home(s, rng)
         _add_listening(s, rng)
     _add_ota(s)
+    _add_scout(s)
     s.sample(now)
     s.runner.add(s.sample)
     node.start(now)
@@ -146,6 +147,23 @@ def _add_ota(s):
         import ota_judge
 
         ota_judge.begin(s)
+
+
+def _add_scout(s):
+    """Nobody is heard by multicast: what says hello to each alone comes, and goes when idle."""
+    node = s.node
+    scouts = []
+
+    def lonely(now):
+        if not scouts:
+            from l4mesh.scout import Scout
+
+            scouts.append(Scout(node))
+        elif scouts[0].idle:
+            scouts.pop().close()
+            unload("l4mesh.scout")
+
+    node.hello.lonely = lonely
 
 
 def _add_app(s):

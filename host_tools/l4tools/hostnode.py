@@ -27,13 +27,14 @@ from l4mesh.modes_table import cache_size
 from l4mesh.node import Node
 from l4mesh.record import NO_ENDPOINT, O_LAN, O_PUBLIC
 from l4mesh.resolve import Q_AUTHORITY, Q_TRACE, SOURCES
+from l4mesh.scout import Scout
 from l4mesh.wire import STATUS_NAMES, u16
 
 from . import fastsig
 from .asking import TOPICS, Asking
 from .counting import Counting
 from .errors import ToolError, Unavailable
-from .link import GROUP, CableLink, UdpLink, now_ms
+from .link import GROUP, NOWHERE, CableLink, UdpLink, now_ms
 from .memory import memory_mib
 from .network import home
 from .sockets import HostSockets
@@ -223,6 +224,8 @@ class HostNode(Asking):
         if self._counting is not None:
             node.tx.counter = node.own._counter = self._counting.first
         self.hear(node)
+        if self.link.group != NOWHERE:
+            Scout(node)  # rests while somebody is heard by the group
         return node
 
     def _sample(self):

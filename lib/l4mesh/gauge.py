@@ -1,4 +1,4 @@
-# floor 5: machines
+# floor 4: tables
 # Round trips to neighbours, measured while somebody looks at them. RAM: loaded by that question.
 """PING (docs/protocol.md 4) to one neighbour of this LAN after the other, one every half second,
 for a minute after each `look`: their answers go into the running mean of the peer table, as the
@@ -10,12 +10,13 @@ answers to look-ups do. Nobody who sleeps is asked.
 
 from . import ticks
 from .compat import const
-from .peers import O_SAID, P_LAN
 from .wire import COOKIE_LEN, T_COOKIE, T_PING, T_PONG, put30, u30
 
 _EVERY_MS = const(500)
 _FOR_MS = const(60000)
 _SLEEPS = const(4)
+_P_LAN = const(2)  # peers.py, on the same floor: info.py loads this one
+_O_SAID = const(60)
 
 
 class Gauge:
@@ -48,7 +49,7 @@ class Gauge:
         p = self._node.peers
         for _ in range(p.slots):
             self._at = (self._at + 1) % p.slots
-            if p.flags(self._at) & P_LAN and not p.get(self._at, O_SAID) & _SLEEPS:
+            if p.flags(self._at) & _P_LAN and not p.get(self._at, _O_SAID) & _SLEEPS:
                 self._peer = p.short_id(self._at)
                 self._ask(None, now)
                 break

@@ -1,10 +1,10 @@
 # floor 5: machines
 # Discovery on the LAN: hello by trickle, and presence. RAM: 100 B.
-"""HELLO to the group (and, for the first ones, the subnet broadcast): trickle timer (RFC 6206,
-without suppression, since presence needs every hello), I_min at start, at a new neighbour and at a
-new record; a changed digest does not reset it. A neighbour is gone after three of its own
-announced intervals. A hello that names a record we have not checked is left to fetch.py (its peer
-flags say so).
+"""HELLO to the group (and to the subnet broadcast: the first ones, and while nobody is heard by the
+group): trickle timer (RFC 6206, without suppression, since presence needs every hello), I_min at
+start, at a new neighbour and at a new record; a changed digest does not reset it. A neighbour is
+gone after three of its own announced intervals. A hello that names a record we have not checked is
+left to fetch.py (its peer flags say so).
 
 Hellos to the group are numbered (1 to 15, then 1), so that a receiver sees how many it missed:
 its loss, in 1/256, is a running mean over eight. A hello to one node is not numbered; with the
@@ -31,22 +31,18 @@ from .peers import (
     P_TIER,
     SLOT,
 )
-from .wire import (
-    ALL,
-    HELLO_LEN,
-    PASSIVE,
-    T_BYE,
-    T_HELLO,
-    put16,
-    u16,
-)
+from .wire import ALL, HELLO_LEN, PASSIVE, T_BYE, T_HELLO, put16, u16
 
 _LOUD = const(3)
 _PASSIVE_FACTOR = const(4)
 _FORGET_MS = const(3600000)
+_ALONE_MS = const(60000)
+_ALONE_AGAIN_MS = const(600000)
 _ASKS = const(1)
 _SLEEPS = const(4)
+_BROADCAST = const(8)  # a copy, for where the group's was kept back
 _BY_ONE = const(16)  # O_HELLO: it came to us alone
+_BY_COPY = const(32)
 
 
 class Hello:
@@ -78,11 +74,14 @@ class Hello:
         self.gap_s = 0  # of a node that sleeps: until its next hello, at most
         self.window = 0  # and how long it hears what it is told, in 0.1 s
         self.awake = None  # awake(slot, addr, now): a sleeper says hello
+        self.lonely = None  # lonely(now): nobody was heard by the group for a minute; each 10 min
+        self._alone = 0
+        self._copy = True  # nobody is heard by the group
 
     def start(self, now: int) -> None:
         self._interval = self._min
         self._loud = 0 if self.quiet else _LOUD
-        self._swept = now
+        self._swept = self._alone = now
         self._begin(now)
         # The first hello leaves within I_min/8: somebody who just came is in a hurry.
         self._at = ticks.add(now, self._rng.getrandbits(20) % (self._min // 8 + 1))
@@ -125,12 +124,14 @@ class Hello:
         tx = self._tx
         end = self._write(ALL, (_ASKS if self._loud else 0) | self.number << 4)
         self._count.inc(C_HELLO_TX)
-        if self._loud:
+        tx.send(end, self._group)
+        if self._loud or self._copy:
             # Access points that filter multicast often let the broadcast through; receivers
             # know the second copy by its counter.
-            self._loud -= 1
+            tx.buf[end - HELLO_LEN] |= _BROADCAST
             tx.send(end, self._broadcast)
-        tx.send(end, self._group)
+        if self._loud:
+            self._loud -= 1
 
     def _write(self, to, flags):
         """A HELLO in the transmit buffer: -> its end."""
@@ -187,7 +188,7 @@ class Hello:
             peers.set_flag(slot, P_SIGNED | P_FETCHED, False)
             peers.set(slot, O_HELLO, 0)  # it may have begun anew
         if buf[16] & buf[17] & buf[18] & buf[19] == 255:  # to all
-            self._heard(slot, buf[off] >> 4)
+            self._heard(slot, buf[off] >> 4, _BY_COPY if buf[off] & _BROADCAST else 0)
         else:
             peers.set(slot, O_HELLO, peers.get(slot, O_HELLO) | _BY_ONE)
             # An answer is as long as what asks for it, and asks for none.
@@ -202,11 +203,11 @@ class Hello:
         if buf[off] & _SLEEPS and self.awake is not None and not ahead:
             self.awake(slot, addr, now)
 
-    def _heard(self, slot, number):
+    def _heard(self, slot, number, how):
         """By the group: how many were lost since the one before?"""
         peers = self._peers
         old = peers.get(slot, O_HELLO) & 15
-        peers.set(slot, O_HELLO, number)
+        peers.set(slot, O_HELLO, number | how)
         if old and number:
             loss = peers.get(slot, O_LOSS)
             for _ in range((number - old) % 15 - 1):
@@ -229,10 +230,19 @@ class Hello:
             self._peers.drop(slot)
 
     def _sweep(self, now):
+        self._copy = True
         for i in range(self._peers.slots):
             f = self._peers.flags(i)
             if f & P_LAN:
                 if self._peers.gone(i, now):
                     self._gone(i)
+                    continue
+                how = self._peers.get(i, O_HELLO)
+                self._copy = self._copy and how & (_BY_ONE | _BY_COPY)
+                if not how & _BY_ONE:
+                    self._alone = now
             elif f and not f & P_TIER and self._peers.age(i, now) > _FORGET_MS:
                 self._peers.drop(i)  # before the ticks of its last word wrap
+        if self.lonely is not None and ticks.diff(now, self._alone) >= _ALONE_MS:
+            self._alone = ticks.add(now, _ALONE_AGAIN_MS - _ALONE_MS)
+            self.lonely(now)

@@ -5,6 +5,7 @@
 import json
 
 from .compat import const
+from .counters import C_MEM_ERROR
 from .endpoint import format_endpoint, id_text
 from .peers import (
     O_BATTERY,
@@ -35,7 +36,7 @@ def _path(flags, addr, said):
     if not addr[0]:
         return _LINKS[addr[1]] if addr[1] < len(_LINKS) else ""
     if flags & P_LAN:
-        return "unicast" if said & 16 else "lan"
+        return "unicast" if said & 16 else "broadcast" if said & 32 else "lan"
     return "tier" if flags & P_TIER else "p2p"
 
 
@@ -96,15 +97,21 @@ class Info:
             return None
         return [seq, b[1], int.from_bytes(bytes(b[2:8]), "big")]
 
+    def _measure(self, now):
+        try:
+            if self._gauge is None:
+                from .gauge import Gauge
+
+                self._gauge = Gauge(self._node)
+            self._gauge.look(now)
+        except MemoryError:  # what is known is told
+            self._node.counters.inc(C_MEM_ERROR)
+
     def _neighbours(self, now):
         """For each: short id, endpoint, path, mode, battery, s since its last word, round trip
         (0.1 ms, 0 unknown), signed, loss of its hellos (percent, -1 unknown), s until its next
         hello at most, sleeps."""
-        if self._gauge is None:
-            from .gauge import Gauge
-
-            self._gauge = Gauge(self._node)
-        self._gauge.look(now)
+        self._measure(now)
         p = self._node.peers
         out = []
         for i in range(p.slots):

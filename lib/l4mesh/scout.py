@@ -38,7 +38,7 @@ class Scout:
         self._trial = {}  # address: times greeted
         self._met = {}  # short id: (address, tick of our last greeting), of who is here
         self._next = self._gather = self._token = None
-        self._rest = 0
+        self._rest = self._asked = 0
         self.idle = False
         self._info = node.inbox.handle(T_INFO, self._on_info)
         node.late.append(self)
@@ -54,8 +54,7 @@ class Scout:
             return _LOOK_MS
         alone = self._partners(now)
         if alone and (self._gather is None or ticks.diff(self._gather, now) <= 0):
-            self._gather = ticks.add(now, _GATHER_MS)
-            self._collect(now)
+            self._gather = ticks.add(now, _GATHER_MS if self._collect(now) else _NEXT_MS >> 2)
         if alone and (self._next is None or ticks.diff(self._next, now) <= 0):
             self._next = ticks.add(now, _NEXT_MS)
             self._try()
@@ -100,7 +99,7 @@ class Scout:
             self._trial[addr] = 0
 
     def _collect(self, now):
-        """What addresses are there to try?"""
+        """What addresses are there to try? False: the tier is still to be asked."""
         node = self._node
         if ticks.diff(now, self._rest) >= _AGAIN_MS or ticks.diff(now, self._rest) < 0:
             self._rest = now
@@ -111,8 +110,14 @@ class Scout:
                 o = i * SIZE + O_LAN
                 self._add(bytes(r.slab[o : o + 6]))
         t = node.tiers.first_up()
-        if t is None or t.peer is None or not node.reach.up:
-            return
+        if t is None:
+            return True
+        if t.peer is None or not node.member.joined:
+            return False
+        if self._asked >= _TRIES:
+            self._asked = 0
+            return True
+        self._asked += 1
         tx = node.tx
         o = tx.begin(T_INFO_REQ, t.peer, link=True)
         self._token = tx.counter
@@ -120,6 +125,7 @@ class Scout:
         tx.buf[o + 4] = _TOPIC
         tx.buf[o + 5 : o + INFO_PAD] = bytes(INFO_PAD - 5)
         tx.send(o + INFO_PAD, t.addr)
+        return False
 
     def _try(self):
         """One address more, the least tried first."""
@@ -141,6 +147,7 @@ class Scout:
                 self._info(slot, buf, addr, now)
             return
         self._token = None
+        self._asked = _TRIES  # for five minutes
         try:
             said = json.loads(bytes(buf[g.off + 7 : g.end]).decode())
         except ValueError:

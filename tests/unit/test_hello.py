@@ -7,6 +7,7 @@ from l4mesh import wire
 from l4mesh.events import EV_GONE, EV_NEIGHBOUR
 from l4mesh.peers import (
     O_BATTERY,
+    O_HELLO,
     O_INTERVAL,
     O_LOAD,
     O_LOSS,
@@ -39,13 +40,48 @@ def test_the_bytes_of_a_hello():
     assert len(h) == 15
 
 
+def pairs(out):
+    """Each HELLO to the group has a copy to the broadcast, that says so?"""
+    assert out and not len(out) % 2
+    for i in range(0, len(out), 2):
+        assert out[i][1] == GROUP and out[i + 1][1] == BROADCAST
+        a, b = out[i][2], out[i + 1][2]
+        assert b[0] == a[0] | 8 and not a[0] & 8 and a[1:] == b[1:]
+    return True
+
+
 def test_loud_three_times_then_by_group_only():
-    out = hellos(bare_node(1), 60000)
-    for i in (0, 2, 4):
-        assert out[i][1] == BROADCAST and out[i + 1][1] == GROUP and out[i][2] == out[i + 1][2]
-        assert out[i][2][0] & 1
+    n = bare_node(1)
+    p = Person(2)
+    give(n, p, p.hello(interval=100), 0)
+    out = hellos(n, 60000)
+    assert pairs(out[:6])
+    assert all(p[0] & 1 for _, _, p in out[:6])
     assert [to for _, to, _ in out[6:]] == [GROUP] * (len(out) - 6)
     assert not [p for _, _, p in out[6:] if p[0] & 1]
+
+
+def test_by_broadcast_as_well_while_nobody_is_heard_by_the_group():
+    n = bare_node(1)
+    p = Person(2)
+    assert pairs(hellos(n, 100000, step=50))
+    give(n, p, p.hello(flags=0x18, interval=200), 100000)  # a copy: the group's was kept back
+    assert pairs(hellos(n, 100000, 100000, 50))
+    give(n, p, p.hello(flags=0x20, interval=200), 200000)
+    assert set(to for _, to, _ in hellos(n, 200000, 201000, 50)) == set([GROUP])
+    # It is gone, and the broadcast back.
+    hellos(n, 700000, 401000, 500)
+    assert pairs(hellos(n, 100000, 1101000, 50))
+
+
+def test_the_copy_that_comes_second_is_a_replay():
+    n = bare_node(1)
+    p = Person(2)
+    body = p.hello()[29:-16]
+    for flags in (0x10, 0x18):
+        p.counter = 7
+        give(n, p, p.frame(wire.T_HELLO, wire.ALL, bytes((flags,)) + body), 5)
+    assert count(n, C.C_REPLAY) == 1 and not n.peers.get(n.peers.find(p.id[:8]), O_HELLO) & 32
 
 
 def test_pauses_double_up_to_the_longest():

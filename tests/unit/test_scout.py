@@ -6,6 +6,7 @@ from kit import Person, b4, bare_node, events, gaps, give
 from l4mesh import wire
 from l4mesh.endpoint import parse_endpoint
 from l4mesh.events import EV_NEIGHBOUR
+from l4mesh.info import Info
 from l4mesh.peers import P_LAN
 from l4mesh.scout import Scout
 from world import GROUP, World
@@ -17,6 +18,7 @@ class Filter:
     def __init__(self, nodes=3, isolate=False, **config):
         self.world = w = World(5)
         self.isolate = isolate
+        self.broadcast = False
         self.greets = []
         config.setdefault("hello_max_s", 10)
         self.nodes = [w.add(1, config) for _ in range(nodes)]
@@ -25,7 +27,7 @@ class Filter:
         self.scouts = []
 
     def send(self, src, data, dst):
-        if dst[0] >= 224 or dst[3] == 255 or self.isolate:
+        if self.isolate or dst[0] >= 224 and not (dst[0] == 255 and self.broadcast):
             return
         if data[1] == wire.T_HELLO:
             self.greets.append((self.world.now, src, dst, len(data), data[28] & 1))
@@ -62,6 +64,17 @@ def test_nodes_that_know_each_others_records_meet_without_multicast():
     assert len(asks) == len(answers) and 2 * 25 <= len(asks) <= 2 * 31
     assert all(g[1] == a.link.local for g in asks)
     assert len(set(g[3] for g in f.greets)) == 1  # nothing is amplified
+
+
+def test_where_the_broadcast_passes_nobody_needs_a_scout():
+    f = Filter(4)
+    f.broadcast = True
+    f.scout()
+    f.world.run(600000)
+    assert [f.neighbours(n) for n in f.nodes] == [3] * 4
+    assert all(dst[0] == 255 for _, _, dst, _, _ in f.greets)
+    rows = Info(f.nodes[0]).document(3, f.world.tick())
+    assert [r[2] for r in rows] == ["broadcast"] * 3
 
 
 def test_both_sides_scouting_do_not_double_it():
@@ -182,6 +195,7 @@ def lone(seed=7):
     tier = n.tiers.list[0]
     give(n, t, t.frame(wire.T_PONG, n.id, b4(1) + bytes(9), link=True, key=Person(seed).key), 1)
     assert tier.peer == t.id[:8]
+    n.member.joined = True
     return n, t, Person(seed).key
 
 
@@ -230,3 +244,13 @@ def test_forgotten_without_a_trace():
     s = Scout(n)
     s.close()
     assert n.late == [] and n.inbox.handle(wire.T_INFO, None) is None
+
+
+def test_a_silent_tier_is_asked_three_times_in_five_minutes():
+    n, t, key = lone()
+    s = Scout(n)
+    asked = []
+    for now in range(1000, 601000, 500):
+        s.poll(now)
+        asked += [now for _ in n.link.take(wire.T_INFO_REQ)]
+    assert len(asked) == 6 and asked[3] - asked[2] > 290000 and asked[2] - asked[0] < 10000

@@ -167,8 +167,15 @@ class Hub:
     def _drop(self, ip4):
         for ep in [e for e in self._by_vaddr.values() if e.vaddr[:4] == ip4]:
             self._forget(ep)
-        self._groups = {g for g in self._groups if g[0] != ip4}
+        self._leave(ip4)
         self._forwarder.drop_ip(ip4)
+
+    def leave(self, ip: str) -> None:
+        """The station lost its access point: it is in no group any more."""
+        self.loop.call(self._leave, A.pack_ip(ip))
+
+    def _leave(self, ip4):
+        self._groups = {g for g in self._groups if g[0] != ip4}
 
     def stats(self, reset: bool = False) -> dict:
         """{"sent": {class: n}, "fate": {..}, "host": {ip: [sent, received]}, "tcp": {..}}.
@@ -355,6 +362,7 @@ class Hub:
             "configure": self.configure,
             "forward": self.forward,
             "drop": self.drop,
+            "leave": self.leave,
             "stats": self.stats,
             "endpoints": self.endpoints,
             "hub": lambda: "%s:%d" % self.address,

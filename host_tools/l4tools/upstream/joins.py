@@ -9,12 +9,24 @@ import time
 
 from l4mesh.counters import C_BAD_PARSE, C_BAD_RECORD, C_BAD_SIG
 from l4mesh.keys import mqtt_password
-from l4mesh.record import BODY, O_KEY, O_LIFE, O_TIER, SIZE, check_form, id_of, signed_text
+from l4mesh.record import (
+    BODY,
+    O_KEY,
+    O_LAN,
+    O_LIFE,
+    O_PUBLIC,
+    O_TIER,
+    SIZE,
+    check_form,
+    id_of,
+    signed_text,
+)
 from l4mesh.wire import T_JOIN, T_JOINED, u16
 
 from .. import fastsig
 from ..errors import ToolError
 from .connect import StoreAway, log
+from .near import Near
 
 _REGISTERED, _OLDER, _REFUSED, _UNAVAILABLE = range(4)
 _RELAYED = 1
@@ -27,6 +39,7 @@ class Joins:
         self._tier = tier
         self._busy = set()  # (node id, token, record's counter) under way
         self.refused = 0
+        self.near = Near()
 
     def on_join(self, slot, sid, buf, addr, started_ns):
         tier = self._tier
@@ -44,7 +57,8 @@ class Joins:
             return
         if seen[0] == 0:  # it came over MQTT: the address is not known
             seen = bytes(6)
-        work = (sid, addr, p[16:20])
+        lan = None if relayed else p[22 + O_LAN : 22 + O_PUBLIC]
+        work = (sid, addr, p[16:20], lan)
         key = (sid, work[2], node_id, p[28:36])
         if key in self._busy:
             return
@@ -58,7 +72,9 @@ class Joins:
             answer = await work
         finally:
             self._busy.discard(key)
-        sid, addr, token = to
+        sid, addr, token, lan = to
+        if lan is not None and answer[0] == _REGISTERED:
+            self.near.joined(sid, lan, addr)
         self._tier.reply(T_JOINED, sid, addr, token + answer, sealed=True)
 
     # -- L1 ----------------------------------------------------------------------------------

@@ -1,10 +1,16 @@
 """What people may ask of a tier: 1 status, 2 why (what is wrong), 3 tiers above, 4 counters,
-8 the tickets that were used (L1)."""
+8 the tickets that were used (L1), 9 (a node, under its node key) who else joined from here."""
 
 from l4mesh.info import Info
 
 
 class TierInfo(Info):
+    _asker = None
+
+    def answer(self, peer, buf, off, end, addr, linked, now):
+        self._asker = bytes(peer) if linked else None
+        super().answer(peer, buf, off, end, addr, linked, now)
+
     def document(self, topic, now):
         tier = self._node
         if topic == 1:
@@ -22,6 +28,8 @@ class TierInfo(Info):
             return dict(tier.counters.items())
         if topic == 8 and tier.stores.tickets is not None:
             return tier.stores.tickets.document()
+        if topic == 9 and self._asker is not None:
+            return tier.joins.near.others(self._asker)
         return None
 
 
@@ -41,4 +49,6 @@ def tier_status(tier) -> dict:
         "nats": stores.trouble() or "ok",
         "mqtt": len(stores.access) if stores.access is not None else None,
         "readings": stores.readings.stats() if stores.readings else None,
+        "relay": tier.relays.describe(),
+        "tcp": len(tier.tcp) if tier.tcp is not None else None,
     }

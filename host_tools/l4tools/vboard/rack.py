@@ -192,6 +192,8 @@ class Rack:
         board.world.set_ap(up)
         if self._hub is not None:
             (self._hub.heal if up else self._hub.cut)(what=board.ip)
+            if not up:
+                self._hub.leave(ip=board.ip)
 
     def taken(self) -> dict[str, int]:
         """Readings taken by each board's queue, counted by its LED pulses."""
