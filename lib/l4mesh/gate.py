@@ -33,6 +33,7 @@ from .counters import (
 from .guests import guest
 from .peers import P_EPOCH, P_PROVEN
 from .wire import (
+    ASKS,
     COOKIE_LEN,
     F_COOKIE,
     F_LINK,
@@ -43,14 +44,8 @@ from .wire import (
     T_ANSWER,
     T_BYE,
     T_COOKIE,
-    T_DO,
     T_HELLO,
-    T_INFO_REQ,
     T_JOIN,
-    T_OFFER,
-    T_PING,
-    T_QUERY,
-    T_WANT,
     TAG,
     VERSION,
     WRAPPED,
@@ -219,7 +214,7 @@ class Gate:
         elif self._jump:
             if not (buf[2] & F_COOKIE and self._cookies.good(addr, sid, buf, HEAD)):
                 # Only who asks repeats it with a cookie; a COOKIE for a COOKIE would never end.
-                if self.kind in (T_QUERY, T_PING, T_INFO_REQ, T_JOIN, T_DO, T_OFFER, T_WANT):
+                if self.kind in ASKS:
                     self.dare = slot
                 self._count.inc(C_REPLAY)
                 return -1
@@ -235,6 +230,8 @@ class Gate:
 
     def proven(self, slot: int, buf, addr: bytes) -> bool:
         """Has the sender of the frame just checked shown that it receives at `addr`?"""
+        if not addr[0] and addr[1]:  # by a way (links.py): an answer goes to who is at its end
+            return True
         if self._peers.flags(slot) & P_PROVEN:
             if self._known or self._peers.addr_is(slot, addr):
                 return True

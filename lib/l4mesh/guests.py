@@ -7,7 +7,7 @@
 we answer, and `stun`, who does (stun_serve.py); `ways`, who relays or is relayed to (ways.py).
 """
 
-from .wire import u16
+from .wire import T_CONNECT, T_REGISTER, u16
 
 
 def guest(home, buf, n: int, addr: bytes, now: int) -> int:
@@ -23,3 +23,15 @@ def guest(home, buf, n: int, addr: bytes, now: int) -> int:
         return -1
     home.stun.take(buf, n, addr, now)
     return 1
+
+
+def helper(node, kind: int) -> bool:
+    """The first frame of a kind that only assistants take (assist.py): is there one now?"""
+    if kind != T_REGISTER and kind != T_CONNECT or not node.helps:
+        return False
+    node.helps = False  # without room for it, not tried again before the mode changes
+    from .assist import attach
+
+    attach(node)
+    node.helps = True
+    return True

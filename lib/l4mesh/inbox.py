@@ -9,6 +9,7 @@ so a COOKIE or an ANSWER finds the one it belongs to.
 
 from .counters import C_ACKED, C_BAD_PARSE, C_BAD_RECORD, C_COOKIE_SENT, C_LIMITED, C_NACK_RX
 from .events import EV_ACKED
+from .guests import helper
 from .peers import P_FETCHED
 from .record import SIZE, check_form, id_of
 from .seal import seal
@@ -88,7 +89,7 @@ class Inbox:
             self._peers.heard(slot, now)
             if g.linked:
                 self._node.reach.spoke(slot, addr, now)
-        if g.kind in self._do:
+        if g.kind in self._do or helper(self._node, g.kind):
             self._do[g.kind](slot, buf, addr, now)
         else:
             self._count.inc(C_BAD_PARSE)

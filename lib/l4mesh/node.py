@@ -33,7 +33,7 @@ from .own import Own
 from .peers import Peers
 from .queue import encode_reading
 from .reach import Reach
-from .record import CAP_ANSWERS, NO_ENDPOINT, O_PUBLIC, O_TIER
+from .record import CAP_ANSWERS, CAP_NAT, NO_ENDPOINT, O_PUBLIC, O_TIER
 from .resolve import Resolve
 from .ring import Events
 from .routes import Routes
@@ -172,7 +172,7 @@ class Node:
             self._mode = m
             self.serve.mode = self.hello.mode = m
             self.helps = m >= STANDARD
-            self.own.set_caps(CAP_ANSWERS if m >= STANDARD else 0)
+            self.own.set_caps(CAP_ANSWERS | CAP_NAT if m >= STANDARD else 0)
 
     def poll(self, now: int) -> int:
         """Do what is due; ms until needed again, 0.._MAX_WAIT."""

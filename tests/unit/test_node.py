@@ -63,7 +63,7 @@ def test_events_are_bounded_and_losses_are_counted():
 
 def test_a_mode_is_told_by_hello_and_record():
     n = bare_node(1)
-    assert n.serve.mode == wire.STANDARD == n.hello.mode and n.own.caps == 1
+    assert n.serve.mode == wire.STANDARD == n.hello.mode and n.own.caps == 3
     assert [e[2] for e in events(n) if e[0] == EV_MODE] == ["standard"]
     n.sample(1000, dict(SIGNALS, heap_free=1000))
     assert n.serve.mode == wire.PASSIVE == n.hello.mode and n.own.caps == 0

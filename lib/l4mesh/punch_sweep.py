@@ -1,0 +1,248 @@
+# floor 5: machines
+# Guesses ports that a NAT chooses anew each time, within bounds. RAM: 5 kB, while it does.
+"""docs/protocol.md 9, "Ports that are not known": carries out a plan of nat_pair.py for one Punch.
+
+    sweep_of(meet, punch, now)      gives the punch a Sweep if its plan wants one
+    s.poll(now) -> ms     s.done(now)     s.news(fresh, now)     s.close(sock to keep, or None)
+
+Not before two assistants have told the same IP address of the peer, so one liar can't aim this
+at somebody; 1,024 packets at most, 500 a second; with one peer once in 10 minutes (once a minute
+if it is only the next few ports of a sequence); never when metered (nat_pair.py sees to that).
+"""
+
+from . import ticks
+from .compat import const
+from .nat_pair import HARD, RELAY, plan
+from .nat_type import SEQUENTIAL, SYMMETRIC
+from .punch import ASK, SPRAYED
+from .punch_fresh import Fresh
+from .wire import put16
+
+_MOST = const(1024)
+_TICK_MS = const(10)
+_TICK = const(5)  # packets in one: 500 a second
+_SOCKETS = const(6)
+_AGAIN_MIN = const(10)
+_FEW = const(64)  # packets that are no spraying yet
+_PROOF_MS = const(1500)  # so long for the second assistant
+_FRESH_MS = const(450)  # and so long for a sequence's newest port
+_AFTER_MS = const(1200)
+_LIFE_MS = const(100)  # of a fresh socket, beyond the round trip
+# Rounds of few packets: ms from each to the next.
+_GAPS = (20, 30, 50, 100, 100, 200, 300, 400)
+
+
+def sweep_of(meet, p, now):
+    pl = plan(meet.nat, p.nat)
+    if pl.how == RELAY and len(p.ends) < 2:  # a second one is on this network
+        p.lost("its ports and ours can't be guessed")
+    elif pl.how == HARD and meet.node.sockets is not None:
+        p.sweep = Sweep(meet, p, pl, now)
+
+
+class Sweep:
+    def __init__(self, meet, p, pl, now):
+        self._meet = meet
+        self._p = p
+        self._plan = pl
+        self._born = now
+        self._t0 = None  # when it began to send
+        self._end = None
+        self._left = _MOST
+        self._i = 0  # ports tried, over all rounds
+        self._socks = []  # [socket, opened, asked]
+        self._opened = 0
+        self._due = now
+        self._round = 0
+        self._last = None
+        self._known = not _counts(p.nat)
+        self._fresh = None
+        span = max(1, pl.span)
+        self._k = 1
+        self._c = 0
+        if pl.shuffle:
+            self._c = meet.rng.getrandbits(16) % span
+            self._k = _coprime(meet.rng.getrandbits(16) % span | 1, span)
+        self._rtt = max([100] + [x.rtt for x in meet.standing.list])
+        if _counts(meet.nat):
+            # What we send to the peer takes the next port, so the look-up comes first.
+            p.hold(_FRESH_MS, now)
+            self._fresh = Fresh(meet, p, now)
+
+    def news(self, fresh, now):
+        """Another PUNCH came: maybe with the newest port of the peer."""
+        if fresh and self._t0 is None:
+            self._known = True
+            self._plan = plan(self._meet.nat, self._p.nat)
+
+    def _ready(self, now):
+        """May it begin? None: not yet."""
+        p = self._p
+        age = ticks.diff(now, self._born)
+        if age > _PROOF_MS:
+            return False
+        looks = self._fresh is not None and not self._fresh.over
+        if (looks or not self._known) and age < _FRESH_MS or p.begun is None:
+            return None
+        ips = list(p.by.values())
+        if not any(ips.count(ip) > 1 for ip in ips):
+            return None
+        return self._book(now)
+
+    def _book(self, now):
+        """Is it long enough since the last time with this peer? Then it is written down."""
+        meet = self._meet
+        pl = self._plan
+        minute = meet.node.minutes.advance(now)
+        pause = 1 if pl.count * pl.rounds <= _FEW and pl.fresh <= _SOCKETS else _AGAIN_MIN
+        meet.sprays = [s for s in meet.sprays if minute - s[1] < s[2]]
+        if any(s[0] == self._p.peer for s in meet.sprays) or len(meet.sprays) >= 8:
+            return False
+        meet.sprays.append((self._p.peer, minute, pause))
+        return True
+
+    def done(self, now):
+        return self._end is not None and ticks.diff(now, self._end) >= 0
+
+    def close(self, keep):
+        for s in self._socks:
+            if s[0] is not keep:
+                self._p.forget(s[0])
+                s[0].close()
+        self._socks = []
+        if self._fresh is not None:
+            self._fresh.close()
+        self._end = self._born
+
+    def poll(self, now):
+        if self._end is not None:
+            return 60000
+        if self._fresh is not None:
+            self._fresh.poll(now)
+        if self._t0 is None:
+            ok = self._ready(now)
+            if ok is None:
+                return _TICK_MS
+            self._t0 = self._due = now
+            if not ok:
+                self._end = now
+                return 0
+            self._p.hold(0, now)
+        left = ticks.diff(self._due, now)
+        if left <= 0:
+            left = self._work(now)
+            self._due = ticks.add(now, left)
+            if left == 0:
+                self._end = ticks.add(now, self._rtt + _AFTER_MS)
+        return max(1, left)
+
+    def _work(self, now):
+        """One tick: -> ms until the next, 0 when all is sent."""
+        pl = self._plan
+        if pl.count == 0:
+            return self._roll(now) if pl.fresh else 0
+        if pl.count == 1:
+            return self._all_to_one(now)
+        return self._spray(now)
+
+    def _open(self, now):
+        pl = self._plan
+        sockets = self._meet.node.sockets
+        s = None
+        for _ in range(8 if pl.low else 1):
+            port = 600 + self._meet.rng.getrandbits(16) % 424 if pl.low else 0
+            s = sockets.open(port, self._meet.take)
+            if s is not None:
+                self._opened += 1
+                self._socks.append([s, now, now])
+                break
+        return s
+
+    def _roll(self, now):
+        """Fresh sockets to the one endpoint: each is a new mapping that the peer may hit."""
+        if ticks.diff(now, self._t0) < self._plan.wait_ms:
+            return _TICK_MS
+        life = self._rtt + _LIFE_MS
+        live = self._socks
+        for x in live:
+            if ticks.diff(now, x[2]) > life // 2:
+                x[2] = ticks.add(now, life)
+                self._ask(x[0])
+        if live and (len(live) >= _SOCKETS or self._opened >= self._plan.fresh):
+            x = live[0]
+            if ticks.diff(now, x[1]) >= life:
+                self._p.forget(x[0])
+                x[0].close()
+                live.pop(0)
+        if self._opened < self._plan.fresh and len(live) < _SOCKETS:
+            s = self._open(now)
+            if s is None:
+                return 50
+            self._ask(s)
+            return max(4, life // _SOCKETS if self._opened > _SOCKETS else 4)
+        return _TICK_MS if live and self._left > 0 else 0
+
+    def _ask(self, sock):
+        for e in self._p.ends:
+            if e.sock is None and self._left > 0:
+                self._left -= 1
+                self._p.send(ASK, e.addr, sock, SPRAYED)
+
+    def _all_to_one(self, now):
+        """All sockets to the one port that the peer's sixth is to have."""
+        pl = self._plan
+        while self._opened < pl.fresh and self._open(now) is not None:
+            pass
+        if self._round == len(_GAPS) or not self._socks:
+            return 0
+        to = self._aim(0)
+        for x in self._socks:
+            self._left -= 1
+            self._p.send(ASK, to, x[0], SPRAYED)
+        self._round += 1
+        return _GAPS[self._round - 1]
+
+    def _aim(self, i):
+        b = bytearray(6)
+        for ip in self._p.by.values():
+            b[:4] = ip
+        put16(b, 4, self._plan.port(i))
+        return bytes(b)
+
+    def _spray(self, now):
+        pl = self._plan
+        n = 0
+        while n < _TICK and self._left > 0 and self._i < pl.count * max(1, pl.rounds):
+            sock = None
+            if pl.each:
+                k = self._i // pl.count
+                while len(self._socks) <= k and self._opened < _SOCKETS:
+                    if self._open(now) is None:
+                        return 50
+                sock = self._socks[min(k, len(self._socks) - 1)][0]
+            i = (self._i % pl.count * self._k + self._c) % pl.span
+            # One frame for all of a tick: the peer takes the first, the rest is a replay.
+            to = self._aim(i)
+            if n == 0 or sock is not self._last:
+                self._p.send(ASK, to, sock, SPRAYED)
+                self._last = sock
+            else:
+                self._p.resend(to, sock)
+            self._i += 1
+            self._left -= 1
+            n += 1
+        return _TICK_MS if n else 0
+
+
+def _counts(nat):
+    return nat[0] == SYMMETRIC and nat[1] == SEQUENTIAL
+
+
+def _coprime(k, n):
+    while True:
+        a, b = n, k
+        while b:
+            a, b = b, a % b
+        if a == 1:
+            return k
+        k += 2
