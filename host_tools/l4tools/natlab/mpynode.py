@@ -6,6 +6,7 @@ node.tell(do="stun", at="198.18.1.1:3478")
 node.until("stun", wait_s=5)["mapped"]
 """
 
+import asyncio
 import fcntl
 import json
 import os
@@ -52,6 +53,7 @@ class MpyNode:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
         )  # fmt: skip
         self._rest = b""
+        self._loop = None
         self.said = []  # all of it, in order
         self._write(settings)
 
@@ -77,6 +79,9 @@ class MpyNode:
             if not more:
                 raise ToolError("The node on %s ended: %s" % (self.host, self._words()))
             self._rest += more
+        return self._line()
+
+    def _line(self):
         line, self._rest = self._rest.split(b"\n", 1)
         try:
             doc = json.loads(line)
@@ -84,6 +89,22 @@ class MpyNode:
             doc = {"text": line.decode(errors="replace")}
         self.said.append(doc)
         return doc
+
+    def listen(self, say) -> None:
+        """From now on what it says goes to say(node, doc) of the running asyncio loop."""
+        self._loop = asyncio.get_running_loop()
+        out = self.process.stdout.fileno()
+
+        def readable():
+            more = os.read(out, 65536)
+            if not more:
+                self._loop.remove_reader(out)
+                say(self, {"ended": True, "said": self.said[-5:]})
+            self._rest += more
+            while b"\n" in self._rest:
+                say(self, self._line())
+
+        self._loop.add_reader(out, readable)
 
     def until(self, key: str, wait_s: float = 30, **match) -> dict:
         """The first line, from now on, with `key` and with the values of `match`."""
@@ -101,7 +122,8 @@ class MpyNode:
         return json.dumps(self.said[-12:])
 
     def close(self) -> None:
-        """Its end, and the last of what it said."""
+        if self._loop is not None:
+            self._loop.remove_reader(self.process.stdout.fileno())
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

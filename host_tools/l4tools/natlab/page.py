@@ -20,7 +20,7 @@ def render(doc: dict) -> str:
     parts = [
         _section("Targets", _targets(doc["rows"]), _about(doc)),
         _section("Populations", _populations(doc), _POPULATIONS),
-        _section("Ours", _grid(doc["cells"]["ours"], doc["kinds"]), _GRID),
+        _section("Ours", _grid(doc["cells"].get("ours", []), doc["kinds"]), _GRID),
         _section(
             "Simultaneous, without prediction",
             _grid(doc["cells"].get("simultaneous", []), doc["kinds"]),
@@ -143,7 +143,7 @@ def _populations(doc):
 
 
 def _held_out(doc):
-    by = _by(doc["cells"]["ours"])
+    by = _by(doc["cells"].get("ours", []))
     shown = doc["kinds"]
     out = ["<tr><th>%s</tr>" % "".join("<th><span>%s</span>" % k for k in shown)]
     for a in HELD_OUT:
@@ -168,9 +168,8 @@ def _curves(doc):
     for k, (name, values, n) in enumerate(doc["curves"]):
         points = " ".join("%.1f,%.1f" % (x(v), y((i + 1) / n)) for i, v in enumerate(values))
         lines.append("<polyline class=c%d points='%s'></polyline>" % (k, points))
-        lines.append(
-            "<text class=c%d x=%d y=%d>%s</text>" % (k, wide - 250, at + 70, escape(name))
-        )
+        where = (k, wide - 250, 100 + 17 * k, escape(name))
+        lines.append("<text class=c%d x=%d y=%d>%s</text>" % where)
     return "<svg viewBox='0 0 %d %d'>%s</svg>" % (wide, high, "".join(lines))
 
 

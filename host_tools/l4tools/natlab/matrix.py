@@ -1,0 +1,117 @@
+"""Set-ups between pairs of homes, many at once, with real nodes: processes or in this process.
+
+    run = Matrix(lab, world, {"a-pr": "pr", ..}, micropython=False)
+    async with run:                          nodes started, joined, and they know their NAT
+        trials = await run.round([("a-pr", "b-sym"), ..])
+
+A round asks for all of its ways in the same moment and ends when each has become what it can.
+"""
+
+import asyncio
+import time
+
+from .labnode import LabNode
+from .mpynode import MpyNode
+from .populations import BLOCKED
+from .trials import LIMIT_S, Trial
+
+_READY_S = 25
+_CLOSE_S = 0.3
+
+
+class Matrix:
+    def __init__(self, lab, world, hosts: dict[str, str], micropython=False, seed=0, **config):
+        """`hosts`: {host: kind}. `config`: settings of every node (lib/l4mesh/config.py)."""
+        self._lab, self._world, self._hosts = lab, world, hosts
+        self._make = self._process if micropython else self._here
+        self._seed, self._config = seed, config
+        self.nodes = {}
+        self.ready = {}  # host: what it said of its NAT
+        self._number = 0
+        self._waiting = {}  # number of a set-up: (Trial, done)
+        self.log = []  # (host, words) of nodes that ended or failed
+
+    def _here(self, host, settings):
+        return LabNode(self._lab, host, settings, self._say)
+
+    def _process(self, host, settings):
+        node = MpyNode(self._lab, host, settings)
+        node.listen(self._say)
+        return node
+
+    async def __aenter__(self) -> "Matrix":
+        try:
+            for host in self._hosts:
+                settings = self._world.settings(host, (self._seed, host), **self._config)
+                self.nodes[host] = self._make(host, settings)
+            await self._until(lambda: len(self.ready) == len(self.nodes), _READY_S)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_):
+        self.close()
+
+    def close(self) -> None:
+        for node in self.nodes.values():
+            node.close()
+
+    async def _until(self, condition, seconds) -> bool:
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+    def _say(self, node, doc):
+        if "nat" in doc:
+            self.ready[node.host] = doc["nat"]
+        elif "open" in doc:
+            self._opened(doc)
+        elif "ended" in doc or "text" in doc:
+            self.log.append((node.host, doc))
+
+    def _opened(self, doc):
+        """One of: a PING came back by the relay, by TCP, or the way is direct; or why not."""
+        trial = self._waiting.get(doc["n"])
+        if trial is None:
+            return
+        by, ms = doc["open"], doc.get("ms")
+        if by == "direct":
+            trial.direct_ms = trial.direct_ms or ms
+        elif by in ("udp", "tcp"):
+            trial.relay_ms = trial.relay_ms or ms
+        if by in ("direct", "udp", "tcp") and trial.first_ms is None:
+            trial.first_ms, trial.by = ms, by
+        trial.why = doc.get("why", trial.why)
+
+    async def round(self, pairs, limit_s=LIMIT_S, meanwhile=None, **note) -> list[Trial]:
+        """`meanwhile()`: a coroutine that hurts somebody while the ways are made."""
+        todo = {}
+        for a, b in pairs:
+            self._number += 1
+            trial = Trial(self._hosts[a], self._hosts[b], **note)
+            todo[self._number] = (trial, a, b)
+            self._waiting[self._number] = trial
+        for n, (_, a, b) in todo.items():
+            self.nodes[a].tell(do="open", id=self.nodes[b].id.hex(), n=n)
+        hurt = asyncio.create_task(meanwhile()) if meanwhile is not None else None
+        trials = [t for t, _, _ in todo.values()]
+        await self._until(lambda: all(map(_settled, trials)), limit_s + 0.3)
+        for n, (_, a, b) in todo.items():
+            self.nodes[a].tell(do="shut", id=self.nodes[b].id.hex())
+            self.nodes[b].tell(do="shut", id=self.nodes[a].id.hex())
+            self._waiting.pop(n)
+        if hurt is not None:
+            await hurt
+        await asyncio.sleep(_CLOSE_S)
+        return trials
+
+
+def _settled(t: Trial) -> bool:
+    """Nothing better is to come."""
+    if t.direct_ms is not None and (t.relay_ms is not None or t.a != t.b):
+        return True
+    return t.usable and (t.a in BLOCKED or t.b in BLOCKED)

@@ -1,0 +1,101 @@
+"""The parts of the report: which labs are built, and which pairs meet in them."""
+
+import asyncio
+import random
+
+from .baseline import Baseline
+from .kinds import KINDS, TUNED
+from .lab import Lab
+from .matrix import Matrix
+from .populations import BLOCKED, EASY
+from .selfcheck import Helpers
+from .trials import NAIVE, SIMULTANEOUS, Trial, rounds
+from .world import World
+
+_JITTER_MS = 4
+_SIDES = ("a-", "b-")
+
+
+def _homes(lab, kinds) -> dict[str, str]:
+    """Two homes of each kind; {host: kind}."""
+    hosts = {side + kind: kind for side in _SIDES for kind in kinds}
+    for host, kind in hosts.items():
+        lab.home(host, kind)
+    return hosts
+
+
+def baselines(rtt_ms, loss, times, kinds=tuple(KINDS)) -> list[Trial]:
+    lab = Lab(rtt_ms=rtt_ms, jitter_ms=_JITTER_MS, loss=loss)
+    for name in Helpers.NAMES:
+        lab.public(name)
+    udp = [k for k in kinds if k not in BLOCKED]
+    hosts = _homes(lab, udp)
+    pairs = [("a-" + a, "b-" + b) for a in udp for b in udp]
+    out = []
+    with lab:
+        run = Baseline(lab, rtt_ms)
+        for _ in range(times):
+            for method in (NAIVE, SIMULTANEOUS):
+                for a, b, ms in run.run(pairs, method):
+                    out.append(Trial(hosts[a], hosts[b], method, ms, "direct", ms, rtt=rtt_ms))
+        run.close()
+    return out
+
+
+async def matrix(rtt_ms, loss, setups, folder, note, kinds=tuple(KINDS)) -> list[Trial]:
+    """Every pair, again and again with new nodes, until there were so many set-ups.
+
+    L3 is killed once in every second round, at some moment of it, so that about one set-up in ten
+    finds it dead or dying; it is started again for the next.
+    """
+    lab = Lab(rtt_ms=rtt_ms, jitter_ms=_JITTER_MS, loss=loss)
+    hosts = _homes(lab, kinds)
+    world = World(lab, folder, levels=(1, 3))
+    todo = rounds(["a-" + k for k in kinds], ["b-" + k for k in kinds])
+    rng = random.Random(5)
+    out = []
+    with lab, world:
+        turn = 0
+        while len(out) < setups:
+            async with Matrix(lab, world, hosts, seed=turn) as run:
+                order = rng.sample(todo, len(todo))
+                for k, pairs in enumerate(order):
+                    kill = k % 10 == 9 or len(order) < 10 and k == len(order) - 1
+                    hurt = _killer(world, rng) if kill else None
+                    out += await run.round(pairs, meanwhile=hurt, killed=kill, rtt=rtt_ms)
+                    if len(out) >= setups:
+                        break
+                for host, doc in run.log:
+                    note("%s: %s" % (host, str(doc)[:300]))
+            turn += 1
+            note("%d set-ups, %d without a path" % (len(out), sum(not t.usable for t in out)))
+    return out
+
+
+def _killer(world, rng):
+    async def hurt():
+        await asyncio.sleep(rng.uniform(0, 0.4))
+        await asyncio.to_thread(world.kill, 3)
+        await asyncio.sleep(4)
+        await asyncio.to_thread(world.start, 3)
+
+    return hurt
+
+
+async def far(rtt_ms, loss, folder, note) -> list[Trial]:
+    """Easy cells only, at another round trip."""
+    lab = Lab(rtt_ms=rtt_ms, jitter_ms=_JITTER_MS, loss=loss)
+    hosts = _homes(lab, EASY)
+    world = World(lab, folder, levels=(1, 3))
+    out = []
+    with lab, world:
+        async with Matrix(lab, world, hosts) as run:
+            for pairs in rounds(["a-" + k for k in EASY], ["b-" + k for k in EASY]):
+                out += await run.round(pairs, rtt=rtt_ms)
+    note("round trip %d ms: %d set-ups" % (rtt_ms, len(out)))
+    return out
+
+
+async def by_nodes(rtt_ms, loss, folder, note, kinds=TUNED) -> list[Trial]:
+    """No tier assists: L4 nodes behind full-cone and port-restricted routers do."""
+    raise NotImplementedError
