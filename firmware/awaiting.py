@@ -1,19 +1,17 @@
 # floor 8: effects
-# Runs the coroutines among the sensors. RAM: 6 kB with asyncio, once a sensor has one.
-"""Awaiting(call)      `call(f)`: calls the user's code
+# Runs the coroutines among the sensors. RAM: 1 kB, and 6 with asyncio, once a sensor has one.
+"""Awaiting(call, begin, turn)   `call(f)`: calls the user's code; the others are turns.py's
 start(s, coro, now)    the sensor `s` is being read by `coro`; its first step is made at once
 poll(now, sensors, submit) -> ms     a step of all that are under way; tells `sensors` what came
 
-The node has a loop of its own, so asyncio runs only while a sensor is being read, a turn at a
-time: all tasks that are due, up to one of ours that does nothing. Everything of asyncio works in
-there (sleep_ms, wait_for, gather, Lock, streams), with two limits: a wait ends up to 20 ms late,
-and a task that a read leaves behind stands still until a sensor is read again.
+The node has a loop of its own, so asyncio runs only while somebody needs it, a turn at a time
+(turns.py). Everything of asyncio works in there (sleep_ms, wait_for, gather, Lock, streams), with
+two limits: a wait ends up to 20 ms late, and without Bluetooth a task that a read leaves behind
+stands still until a sensor is read again.
 
 A read may take 10 s. Then it is cancelled, told as failed, and tried again later; one that does
 not end when it is cancelled is cancelled again each minute, and not read before it has ended.
 """
-
-import asyncio
 
 from l4mesh import ticks
 from l4mesh.compat import const
@@ -45,30 +43,24 @@ class Job:
             self.over = True
 
 
-async def _turn():
-    pass
-
-
 class Awaiting:
-    def __init__(self, call):
-        self._loop = asyncio.new_event_loop()
+    def __init__(self, call, begin, turn):
+        self._begin = begin
+        self._turn = turn
         self._call = call
         self._jobs = []
 
     def start(self, s, coro, now):
         s.busy = True
         job = Job(s, ticks.add(now, _LIMIT_MS))
-        job.task = self._loop.create_task(job.run(coro))
+        job.task = self._begin(job.run(coro))
         self._jobs.append(job)
-        self._call(self._step)
-
-    def _step(self):
-        self._loop.run_until_complete(_turn())
+        self._call(self._turn)
 
     def poll(self, now, sensors, submit):
         if not self._jobs:
             return _IDLE_MS
-        self._call(self._step)
+        self._call(self._turn)
         for job in list(self._jobs):
             if job.over:
                 self._jobs.remove(job)

@@ -134,9 +134,10 @@ class Sensors:
             v = self._call(s.read)
             if hasattr(v, "send"):
                 if self._awaiting is None:
+                    import turns
                     from awaiting import Awaiting
 
-                    self._awaiting = Awaiting(self._call)
+                    self._awaiting = Awaiting(self._call, turns.start, turns.turn)
                 self._awaiting.start(s, v, now)
                 v = s  # not yet there
         except Exception as e:
