@@ -97,6 +97,9 @@ def start():
     import network  # noqa: F401
     import onewire  # noqa: F401
 
+    if os.getenv("L4_RADIO"):
+        import bluetooth  # noqa: F401
+
     if _hw.ask("clk"):  # no date at power-on
         sys.modules["time"] = __import__("_unset")
 

@@ -174,6 +174,8 @@ class Board:
         if self._raw:
             env["L4_RAW"] = "1"
         total = self.heap + settings()["heap"]["standins"]
+        if env.get("L4_RADIO"):
+            total += settings()["heap"]["bluetooth"]
         if self.romfs.exists():
             env["L4_ROM"] = str(self.romfs)
             total += self.romfs.stat().st_size  # flash on a chip, a block of the heap here

@@ -28,6 +28,7 @@ def compile_standins(folder: Path) -> Path:
 
 class Rack:
     """`hub`: a Hub, or a ControlClient of one with `hub_address`. None: boards without network.
+    `radio`: address of a simulated Bluetooth radio (radio.broker). None: boards without Bluetooth.
 
     `on_line(board, text)` gets each console line, `on_event(board, what)` starts, exits, sleeps;
     both are called in the rack's thread.
@@ -39,6 +40,7 @@ class Rack:
         hub=None,
         *,
         hub_address: tuple[str, int] | None = None,
+        radio: tuple[str, int] | None = None,
         loop: Loop | None = None,
         on_line: Callable[[str, str], None] | None = None,
         on_event: Callable[[str, str], None] | None = None,
@@ -49,6 +51,7 @@ class Rack:
         self.loop = loop or Loop()
         self._hub = hub
         self._hub_address = hub_address or (hub.address if hub is not None else None)
+        self._radio = radio
         self._on_line, self._on_event = on_line, on_event
         self.boards: dict[str, Board] = {}
         self.desk = Desk(self.loop, self._power)
@@ -128,6 +131,8 @@ class Rack:
         }
         if self._hub_address:
             full["L4_HUB"] = "%s:%d" % tuple(self._hub_address)
+        if self._radio:
+            full["L4_RADIO"] = "%s:%d" % tuple(self._radio)
         full.update(env)
         world = chip.pop("world", None) or World(folder / "nvs.json")
         self.desk.worlds[ip] = world

@@ -1,0 +1,1 @@
+"""A simulated Bluetooth radio for virtual boards, on bumble's virtual controllers."""
