@@ -49,7 +49,7 @@ def _lacks(t, i, node):
     sid = t.part(i, 0, 8)
     p = node.peers
     k = p.find(sid)
-    if k >= 0 and p.flags(k) & P_LAN and p.flags(k) & P_SIGNED:
+    if k >= 0 and p.flags(k) & P_LAN and p.flags(k) & P_SIGNED and p.addr(k)[:2] != b"\x00\x02":
         return False
     r = node.routes
     for k in range(r.slots):

@@ -225,7 +225,7 @@ class Nearby:
         if i >= 0 and p.flags(i) & P_LAN and not p.gone(i, now):
             a = p.age(i, now)
             if best is None or a < best[1]:
-                best = ("lan", a)
+                best = ("ble" if p.addr(i)[:2] == b"\x00\x02" else "lan", a)
         return best
 
     def why(self) -> str:
