@@ -180,7 +180,7 @@ class Meet:
             self.punched(p.attempt, sid, addr, 0)
         elif not p.asks.heard(sid, addr, buf[o + 8]):
             return self._bad()
-        if p.peer != peer or p.way is not None:
+        if p.peer != peer or p.way is not None or p.over:
             return None
         if buf[o + 8] == 0:
             self._go(p, sid, addr, buf, o, now)

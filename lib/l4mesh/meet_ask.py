@@ -78,8 +78,16 @@ class Asks:
         for a in self.list:
             if a.sid == sid and a.addr == addr:
                 a.word = status
+                self._refused(status)
                 return True
         return False
+
+    def _refused(self, status):
+        """Nobody is left who tells the peer, and nothing came of it: no use to go on."""
+        p = self._p
+        if status and p.by and min([a.word for a in self.list]) > 0:
+            if not any(e.heard for e in p.ends):
+                p.lost(_WHY[status])
 
     def on_cookie(self, counter, cookie, now) -> bool:
         for a in self.list:

@@ -6,6 +6,7 @@
     carries.py   CARRY      readings that a neighbour of their owner brings
     keyserve.py  KEYREQ     node keys for the tiers below
     pushed.py    SUB        events, pushed to who asked for them
+    assists.py   CONNECT    tells two members behind NATs where the other one is
     orders.py    DO         the owner takes a node out
     tickets.py   TICKET     keys for boards of factory images, passed up to L1
     uplinks.py              asking the tiers above
@@ -28,7 +29,7 @@ from l4mesh.gate import Gate
 from l4mesh.minutes import Minutes
 from l4mesh.own import Own
 from l4mesh.peers import P_PROVEN, P_TIER
-from l4mesh.record import CAP_ANSWERS, NO_ENDPOINT
+from l4mesh.record import CAP_ANSWERS, CAP_NAT, NO_ENDPOINT
 from l4mesh.seal import seal
 from l4mesh.wire import (
     ACTIVE,
@@ -59,6 +60,7 @@ from l4mesh.wire import (
 
 from .. import fastsig
 from ..link import now_ms
+from .assists import Assists
 from .batches import Batches
 from .carries import Carries
 from .held import Held, named
@@ -126,6 +128,7 @@ class Tier:
         self.tickets = Tickets(self, stores.tickets)
         self.pushed = Pushed(self)
         self.mqtt = None
+        self.assists = Assists(self)
         self.loopback = False
         self.load = 0
         self.served = 0
@@ -142,7 +145,7 @@ class Tier:
             T_ANSWER: self._answer, T_PONG: self._answer, T_JOINED: self._sealed_answer,
             T_KEY: self._sealed_answer, T_ACK: self.batches.on_ack, T_DO: self.orders.on_do,
             T_TICKET: self.tickets.on_passed, T_GIVEN: self._answer,
-            T_SUB: self.pushed.on_sub, T_EVENT: self.pushed.on_event,
+            **self.assists.kinds, T_SUB: self.pushed.on_sub, T_EVENT: self.pushed.on_event,
         }  # fmt: skip
 
     # -- life --------------------------------------------------------------------------------
@@ -153,7 +156,7 @@ class Tier:
         self.loopback = link.local[0] == 127
         endpoint = link.local if usable(link.local, self.loopback) else NO_ENDPOINT
         self.own.set_endpoints(endpoint, NO_ENDPOINT)
-        self.own.set_caps(CAP_ANSWERS)
+        self.own.set_caps(CAP_ANSWERS | CAP_NAT)
         while not self.own.ready:
             self.own.poll(now_ms())
         self.uplinks.start()
@@ -163,6 +166,7 @@ class Tier:
         """Take nothing more, finish what is under way for a moment, then end."""
         if self._ticker is not None:
             self._ticker.cancel()
+        self.assists.stop()
         if self.link is not None:
             self.link.close()
             self.link = None

@@ -115,7 +115,9 @@ class Router:
         if until <= self.net.now:
             port = self._choose(inner, remote)
         self.flows[key] = (port, self.net.now + self.timeout)
-        self.back[(port, remote if self.mapping == BOTH or self.kind == "clash" else scope)] = inner
+        self.back[(port, remote if self.mapping == BOTH or self.kind == "clash" else scope)] = (
+            inner
+        )
         self.open[(port, self._look(remote))] = self.net.now + self.timeout
         return end(self.ip, port)
 
@@ -270,7 +272,7 @@ class Net:
 
     def _address(self):
         self._hosts += 1
-        return ip4(198, 18, self._hosts >> 8, 1 + self._hosts % 250)
+        return ip4(198, 18, self._hosts & 255, 7 + (self._hosts >> 8))
 
     def public(self, **more):
         h = self._boot(Host(self, self.root, self._address(), self.rtt / 4), **more)
@@ -316,8 +318,8 @@ class Net:
         public = ed25519.public_key(seed) if QuickCrypto is None else sha256(seed).digest()
         ident = Identity(seed, public, NETWORK, None, GROUP_KEY, epoch)
         h.node = Node(
-            Config({"p2p": 4}), ident, h, XorShift(i + self.seed * 1000), Entropy(i + self.seed * 999),
-            self.tick(), lambda name, data: True, QuickCrypto(), False, limits,
+            Config({"p2p": 4}), ident, h, XorShift(i + self.seed * 1000),
+            Entropy(i + self.seed * 999), self.tick(), lambda name, data: True, QuickCrypto(), False, limits,
         )  # fmt: skip
         h.node.sockets = h
         h.node.start(self.tick())
