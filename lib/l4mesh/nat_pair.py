@@ -184,7 +184,7 @@ def _both_hard(mine, theirs):
         p.each = True
         p.rounds = 4
         return p
-    p = _aim(theirs, _SEQUENCE)
+    p = _aim(theirs, _SEQUENCE, 0)
     if mine[1] == SEQUENTIAL:  # each packet takes my next port: they sweep along
         return p
     p.fresh = _SOCKETS
@@ -194,8 +194,9 @@ def _both_hard(mine, theirs):
     return p
 
 
-def _aim(theirs, window):
-    """Which of their ports are worth trying."""
+def _aim(theirs, window, more=1):
+    """Which of their ports are worth trying. `more` 0: where each packet is a lot of its own, one
+    beside the block is wasted, and an end that is missed costs little."""
     p = Plan(HARD)
     sub = theirs[1]
     at = u16(theirs, 4)
@@ -212,7 +213,7 @@ def _aim(theirs, window):
         p.span = 424
     elif (sub == BLOCK or sub == RANDOM) and width:
         # Its middle was guessed from what was seen: some more on both sides.
-        width += width // 8 + 32
+        width += more * (width // 8 + 32)
         p.first = max(1024, at - width // 2)
         p.span = min(width, 65536 - p.first)
     else:

@@ -127,7 +127,7 @@ class Standing:
         p = self.of(sid, addr)
         if p is None or not p.sent or u30(buf, o) != p.token:
             return False
-        if p.sent == 1 or not p.rtt:  # else it may answer an earlier one
+        if p.sent == 1:  # else it may answer an earlier one: wrong would be worse than unknown
             p.rtt = max(1, min(ticks.diff(now, p.first), 2000))
         p.sent = 0
         p.ok = buf[o + 4] == 0

@@ -18,10 +18,9 @@ from hashlib import sha256
 
 from l4mesh import ed25519
 from l4mesh.config import Config
-from l4mesh.endpoint import format_endpoint
 from l4mesh.identity import Identity
 from l4mesh.meet import Meet
-from l4mesh.nat_type import NOTHING, Seen, classify
+from l4mesh.nat_type import Seen, classify
 from l4mesh.node import Node
 from l4mesh.prng import XorShift
 from l4mesh.record import CAP_ANSWERS, CAP_NAT, NO_ENDPOINT
@@ -69,8 +68,10 @@ class Realm:
 class Router:
     """One NAT: `inside` is a Realm of its own, `ip` its address in the Realm `outside`."""
 
-    def __init__(self, net, outside, ip, kind, hairpin=False, timeout=120000):
+    def __init__(self, net, outside, ip, kind, hairpin=False, timeout=120000, far=None):
         self.net, self.outside, self.ip, self.kind = net, outside, ip, kind
+        self.far = net.rtt / 4 if far is None else far  # ms to the middle of the Internet
+        self.inner = 1  # of a carrier: addresses given
         self.mapping, self.filter, self.how = KINDS[kind]
         self.hairpin, self.timeout = hairpin, timeout
         self.inside = Realm(self)
@@ -169,8 +170,8 @@ class Host:
     mtu = 1200
     group = broadcast = bytes(6)
 
-    def __init__(self, net, realm, ip, far_ms):
-        self.net, self.realm, self.ip, self.far_ms = net, realm, ip, far_ms
+    def __init__(self, net, realm, ip, far):
+        self.net, self.realm, self.ip, self.far = net, realm, ip, far
         realm.members[ip] = self
         self.wall = None
         self.ports = {}
@@ -274,43 +275,50 @@ class Net:
         self._hosts += 1
         return ip4(198, 18, self._hosts & 255, 7 + (self._hosts >> 8))
 
-    def public(self, **more):
-        h = self._boot(Host(self, self.root, self._address(), self.rtt / 4), **more)
-        return h
+    def public(self, far=None, **more):
+        far = self.rtt / 4 if far is None else far
+        return self._boot(Host(self, self.root, self._address(), far), **more)
 
     def cgn(self, kind, hairpin=False):
-        r = Router(self, self.root, self._address(), kind, hairpin)
-        r.next_inner = 1
-        return r
+        return Router(self, self.root, self._address(), kind, hairpin)
 
     def router(self, kind, inner=None, **more):
         if inner is None:
             outside, ip = self.root, self._address()
         else:
-            inner.next_inner += 1
-            outside, ip = inner.inside, ip4(100, 64, 0, inner.next_inner)
+            inner.inner += 1
+            outside, ip = inner.inside, ip4(100, 64, 0, inner.inner)
         return Router(self, outside, ip, kind, **more)
 
-    def home(self, kind, inner=None, hairpin=False, timeout=120000, router=None, host=10, **more):
+    def home(
+        self,
+        kind,
+        inner=None,
+        hairpin=False,
+        timeout=120000,
+        router=None,
+        host=10,
+        far=None,
+        **more,
+    ):
         """A host behind a router of this kind (its name, or "pub", "pubfw", "cgpr", "cgsym")."""
+        far = self.rtt / 4 if far is None else far
         if kind == "pub":
-            return self.public(**more)
+            return self.public(far, **more)
         if kind in ("cgpr", "cgsym"):
             inner = self.cgn("eim" if kind == "cgpr" else "symblk")
             kind = "pr"
         if kind == "pubfw":
-            h = Host(self, self.root, self._address(), self.rtt / 4)
+            h = Host(self, self.root, self._address(), far)
             h.wall = Wall(self, Realm(), h.ip, kind)
             return self._boot(h, **more)
-        r = router or self.router(kind, inner, hairpin=hairpin, timeout=timeout)
-        return self._boot(Host(self, r.inside, ip4(192, 168, 1, host), self.rtt / 4), **more)
+        r = router or self.router(kind, inner, hairpin=hairpin, timeout=timeout, far=far)
+        return self._boot(Host(self, r.inside, ip4(192, 168, 1, host), far), **more)
 
     def inside(self, cgn, **more):
         """A host within the carrier's network: it sees the homes' inner addresses."""
-        cgn.next_inner += 1
-        return self._boot(
-            Host(self, cgn.inside, ip4(100, 64, 0, cgn.next_inner), self.rtt / 4), **more
-        )
+        cgn.inner += 1
+        return self._boot(Host(self, cgn.inside, ip4(100, 64, 0, cgn.inner), self.rtt / 4), **more)
 
     def _boot(self, h, epoch=1, meet=True, limits=None):
         i = self._hosts = self._hosts + 1
@@ -319,7 +327,8 @@ class Net:
         ident = Identity(seed, public, NETWORK, None, GROUP_KEY, epoch)
         h.node = Node(
             Config({"p2p": 4}), ident, h, XorShift(i + self.seed * 1000),
-            Entropy(i + self.seed * 999), self.tick(), lambda name, data: True, QuickCrypto(), False, limits,
+            Entropy(i + self.seed * 999), self.tick(), lambda name, data: True, QuickCrypto(),
+            False, limits,
         )  # fmt: skip
         h.node.sockets = h
         h.node.start(self.tick())
@@ -352,46 +361,39 @@ class Net:
             self.log.append((self.now, h, port, dst, data))
         if h.dead:
             return
-        src = end(h.ip, port)
-        realm = h.realm
         if h.wall is not None:
-            h.wall.out(src, dst)
-        ms = 1.0
+            h.wall.out(end(h.ip, port), dst)
+        src, to = self._out(h, end(h.ip, port), dst)
+        if to is None or self.loss and self.bits(20) < self.loss * 1048576:
+            return
+        ms = self._far(h, to)
+        if ms > 2:
+            ms += self.bits(10) * self.jitter / 1024
+        self.at(self.now + ms, self._arrive, to, src, dst, data)
+
+    def _out(self, h, src, dst):
+        """By all routers up to where `dst` is: (source as seen there, who has that address)"""
+        realm = h.realm
         while True:
             to = realm.members.get(dst[:4])
             gate = realm.router
-            if to is None or to is gate:
-                if gate is None:
-                    return
-                if dst[:4] == gate.ip and not gate.hairpin:
-                    return
-                inner = src
-                src = gate.out(src, dst)
-                if src is None:
-                    return
-                if dst[:4] == gate.ip:  # hairpin: back in by the address of the outside
-                    to = gate
-                    break
-                realm = gate.outside
-                if inner is not None and realm.router is None:
-                    ms = 0.0
-                continue
-            break
-        if self.loss and self.bits(20) < self.loss * 1048576:
-            return
-        far = self._far(h, to)
-        ms = far + (self.bits(10) * self.jitter / 1024 if far > 2 else 0)
-        self.at(self.now + ms, self._arrive, to, src, dst, data)
+            if to is not None:
+                return src, to
+            if gate is None or dst[:4] == gate.ip and not gate.hairpin:
+                return src, None
+            src = gate.out(src, dst)
+            if src is None:
+                return src, None
+            if dst[:4] == gate.ip:  # hairpin: in again, from the outer address
+                return src, gate
+            realm = gate.outside
 
     def _far(self, h, to):
-        """One way: the same LAN 0.3 ms, within a carrier's net half of the way, else all of it."""
-        if isinstance(to, Host) and to.realm is h.realm and h.realm.router is not None:
-            return 0.3 if h.ip[0] == 192 else self.rtt / 6
-        if not isinstance(to, Host) and to.outside.router is not None:
-            return self.rtt / 6
-        if isinstance(to, Host) and to.realm.router is not None:
-            return self.rtt / 6
-        return self.rtt / 2
+        """One way: on one LAN 0.3 ms, within a carrier's net a third, else both sides' part."""
+        realm = to.realm if isinstance(to, Host) else to.outside
+        if realm.router is None:
+            return h.far + to.far
+        return 0.3 if realm is h.realm and h.ip[0] == 192 else (h.far + to.far) / 3
 
     def _arrive(self, to, src, dst, data):
         while isinstance(to, Router):
@@ -492,10 +494,3 @@ def matrix_net(seed, kinds, loss=0.0, rtt=60, helpers=3, **more):
     a, b = (net.home(k) for k in kinds)
     net.ready((a, b))
     return net, a, b
-
-
-def text(addr):
-    return format_endpoint(addr) if addr else "-"
-
-
-NO_NAT = NOTHING
