@@ -149,9 +149,8 @@ def test_two_sequences_meet_at_one_port():
 
 def test_a_sequence_and_a_block():
     p = plan(SEQ, BLK)
-    assert (
-        p.fresh == 0 and not p.each and p.count == p.span == 512
-    )  # each packet is a lot: none beside
+    # Each packet is a lot of its own: none beside the block.
+    assert p.fresh == 0 and not p.each and p.count == p.span == 512
     p = plan(BLK, SEQ)
     assert p.fresh == 6 and p.each and ports(p) == list(range(30001, 30513))
     p = plan(LOW, BLK)
