@@ -26,7 +26,7 @@ from l4mesh.wire import (
 
 from .errors import NotFound, ToolError, Unavailable
 
-TOPICS = {"status": 1, "why": 2, "neighbours": 3, "counters": 4, "nearby": 7, "tickets": 8}
+TOPICS = {"status": 1, "why": 2, "neighbours": 3, "counters": 4, "nat": 5, "nearby": 7, "tickets": 8}
 _TRY_S = 0.5
 _TRIES = 4
 

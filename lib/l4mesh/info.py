@@ -26,6 +26,7 @@ _STATUS = const(1)
 _WHY = const(2)
 _NEIGHBOURS = const(3)
 _COUNTERS = const(4)
+_NAT = const(5)
 _NEARBY = const(7)
 _PART_HEAD = const(7)
 _LINKS = ("", "way", "ble", "tcp")  # links.py
@@ -55,6 +56,8 @@ class Info:
             return self._neighbours(now)
         if topic == _COUNTERS:
             return dict(self._node.counters.items())
+        if topic == _NAT:  # nothing: it does not look at its NAT
+            return {} if self._node.nat is None else self._node.nat.document()
         if topic == _NEARBY and self._node.nearby is not None:
             return self._node.nearby.document(now)
         return None

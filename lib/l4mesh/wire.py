@@ -61,8 +61,9 @@ T_CALLED = const(38)
 T_SAY = const(39)
 T_MAIL = const(40)
 T_MAILED = const(41)
+T_FILTER = const(42)
 # Kinds that a node asks by, and repeats with a cookie when it is told to.
-ASKS = bytes((4, 6, 8, 15, 19, 20, 22, 31, 33, 36, 37))
+ASKS = bytes((4, 6, 8, 15, 19, 20, 22, 31, 33, 36, 37, 42))
 
 FOUND = const(0)
 UNKNOWN = const(1)
@@ -125,10 +126,11 @@ def min_payload(kind: int) -> int:
 # HELLO BYE COOKIE QUERY ANSWER PING PONG JOIN JOINED BATCH ACK KEYREQ KEY NACK INFO_REQ INFO
 # TICKET GIVEN (as tiers pass them on), OFFER (padded: a WANT is 3 times it) WANT CHUNK, DO DONE,
 # TIME (question and answer alike), HAND RECEIPT CARRY CARRIED, SUB EVENT,
-# REGISTER REGISTERED CONNECT PUNCH PUNCHED PROBE, CALL CALLED, SAY (question and answer alike).
+# REGISTER REGISTERED CONNECT PUNCH PUNCHED PROBE, CALL CALLED, SAY (question and answer alike),
+# MAIL MAILED, FILTER (question and answer alike).
 # INFO_REQ is padded to 12: the COOKIE for it (56 B) is never longer than what asked for it.
 _MIN = bytes((
     255, 15, 1, 12, 22, 14, 17, 13, 158, 23, 30, 26,
     12, 55, 6, 12, 7, 120, 114, 100, 28, 11, 14, 14, 13, 56, 17, 72, 58, 6, 5,
-    21, 13, 32, 40, 18, 24, 14, 26, 13,
+    21, 13, 32, 40, 18, 24, 14, 26, 13, 255, 255, 15,
 ))  # fmt: skip

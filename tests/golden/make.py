@@ -170,6 +170,7 @@ FRAMES = {
     "call": (37, 1, 0, COOKIE, TOKEN + b"\x01\x00" + PEER[:8]),
     "called": (38, 1, 0, b"", TOKEN + b"\x01\x00" + PEER[:8] + CHANNEL + n(600, 2) + n(1024, 2)),
     "say": (39, 0, 0, b"", b"\x02" + TOKEN + COOKIE + PUBLIC + SAY + SAID),
+    "filter": (42, 0, 0, COOKIE, b"\x01" + ATTEMPT + SEEN),
 }  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def test_small_requests_get_more_and_smaller_parts():
 
 def test_what_is_not_there_gets_no_answer():
     n, p = make()
-    for topic in (0, 5, 255):
+    for topic in (0, 99, 255):
         assert fetch(n, p, topic) is None
     give(n, p, p.frame(wire.T_INFO_REQ, n.id, b4(5) + b"\x01\xc8" + bytes(100)), 20)
     assert n.link.take(wire.T_INFO) == []
@@ -104,3 +104,15 @@ def test_many_neighbours_fit_in_parts():
         q = Person(100 + k, "10.77.1.%d:4104" % (50 + k))
         give(n, q, q.hello(), 20)
     assert 20 <= len(fetch(n, p, 3)) <= 41
+
+
+def test_nat_is_empty_until_it_is_looked_at():
+    n, p = make()
+    assert fetch(n, p, 5) == {}
+
+    class Check:
+        def document(self):
+            return {"why": "symmetric"}
+
+    n.nat = Check()
+    assert fetch(n, p, 5) == {"why": "symmetric"}

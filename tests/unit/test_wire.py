@@ -12,7 +12,7 @@ SHORTEST = {
     wire.T_SUB: 6, wire.T_EVENT: 5,
     wire.T_REGISTER: 21, wire.T_REGISTERED: 13, wire.T_CONNECT: 32, wire.T_PUNCH: 40,
     wire.T_PUNCHED: 18, wire.T_PROBE: 24,
-    wire.T_CALL: 14, wire.T_CALLED: 26, wire.T_SAY: 13,
+    wire.T_CALL: 14, wire.T_CALLED: 26, wire.T_SAY: 13, wire.T_FILTER: 15,
 }  # fmt: skip
 
 

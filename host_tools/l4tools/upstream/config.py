@@ -17,7 +17,7 @@ from .broker_bridge import Broker
 KEYS = {
     "tier", "network", "seed", "groups", "tier_ids", "up", "data", "master", "node_key", "listen",
     "port", "mqtt_listen", "mqtt_port", "nats", "mqtt", "hub", "vaddr", "limits", "tied", "level",
-    "owner", "broker",
+    "owner", "broker", "relay", "tcp_port", "tcp_cert", "tcp_key",
 }  # fmt: skip
 
 
@@ -62,6 +62,9 @@ class TierConfig:
         self.nats = doc.get("nats")
         self.mqtt = self.mqtt_port is not None or bool(doc.get("mqtt"))
         self.broker = Broker.of(doc["broker"]) if doc.get("broker") else None
+        self.relay = bool(doc.get("relay", True))
+        self.tcp_port = doc.get("tcp_port")
+        self.tcp_cert, self.tcp_key = doc.get("tcp_cert"), doc.get("tcp_key")
         self.hub, self.vaddr = doc.get("hub"), doc.get("vaddr")
         self.limits = doc.get("limits", {})
         self.tied = bool(doc.get("tied"))
@@ -75,7 +78,8 @@ def tier_config(network, tier: int, data, up=None, **options) -> dict:
     `up`: {level: "ip:port"} of the tiers above, default those of the network file. `options`:
     listen, port, mqtt_port (None: no MQTT, 0: any), mqtt_listen, broker (a dict of
     broker_bridge.Broker: MQTT there instead), nats (URLs), mqtt, hub, vaddr, limits, tied (end
-    when stdin ends), level (of the log).
+    when stdin ends), level (of the log), relay (False: for nobody), tcp_port (None: no TCP, 0:
+    any), tcp_cert and tcp_key (PEM files: TLS).
     """
     if up is None:
         up = {t: a[0] for t, a in network.upstream.items() if a}

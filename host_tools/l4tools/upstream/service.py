@@ -28,6 +28,7 @@ from .config import TierConfig
 from .mqtt_bridge import MqttBridge
 from .shown_client import ShownClient
 from .stores import Stores
+from .tcp_side import TcpSide
 from .tier import Tier
 
 log = logging.getLogger("l4tools.upstream")
@@ -79,6 +80,8 @@ class Service:
                 )
                 await self._bridge.start()
                 await self._show(tier)
+            if cfg.tcp_port is not None:
+                await self._tcp(tier, store)
             if cfg.tier == 1 and self.stores.nc is not None:
                 await tier.pushed.start(self.stores.nc)
         except BaseException:
@@ -111,6 +114,15 @@ class Service:
         store.save("port", link.local[4:])
         return link
 
+    async def _tcp(self, tier, store):
+        cfg = self.cfg
+        kept = store.load("tcpport")
+        known = int.from_bytes(kept, "big") if kept is not None and len(kept) == 2 else 0
+        tier.tcp = TcpSide(tier)
+        where = (cfg.listen.rpartition(":")[0], cfg.tcp_port or known, cfg.tcp_cert, cfg.tcp_key)
+        await tier.tcp.start(*where)
+        store.save("tcpport", tier.tcp.port.to_bytes(2, "big"))
+
     def describe(self) -> dict:
         nats = self.stores.nats
         return {
@@ -118,6 +130,7 @@ class Service:
             "pid": os.getpid(),
             "id": self.cfg.node_id.hex(),
             "udp": format_endpoint(self.tier.link.local),
+            "tcp": self.tier.tcp.port if self.tier.tcp is not None else None,
             "mqtt": nats.mqtt_port if nats is not None else None,
             "nats": self.stores.url,
             "nats_pid": nats.pid if nats is not None else None,
@@ -126,6 +139,8 @@ class Service:
     async def stop(self) -> None:
         if self.tier is not None:
             await self.tier.pushed.stop()
+            if self.tier.tcp is not None:
+                await self.tier.tcp.stop()
             await self.tier.stop()
         if self._shown is not None:
             await self._shown.stop()

@@ -22,6 +22,7 @@ import logging
 import os
 import time
 
+from l4mesh import nat_filter
 from l4mesh.cookie import Cookies
 from l4mesh.counters import C_BAD_PARSE, C_COOKIE_SENT, C_LIMITED, Counters
 from l4mesh.endpoint import usable
@@ -43,6 +44,7 @@ from l4mesh.wire import (
     T_COOKIE,
     T_DO,
     T_EVENT,
+    T_FILTER,
     T_GIVEN,
     T_INFO_REQ,
     T_JOIN,
@@ -60,6 +62,7 @@ from l4mesh.wire import (
 
 from .. import fastsig
 from ..link import now_ms
+from ..sockets import HostSockets
 from .assists import Assists
 from .batches import Batches
 from .carries import Carries
@@ -115,6 +118,7 @@ class Tier:
         self.helps, self.stun, self.asking = True, None, None  # anybody may ask by STUN
         self.ways = None
         self.link = None
+        self.sockets = None  # more of them, beside the link's
         self.own = Own(cfg.seed, cfg.public, self.id, self.net, cfg.tier, 60, fastsig)
         self.tx = TierSender(
             self, self.keys, self.counters, self.net, self.id[:8], epoch, self.own.restart
@@ -146,6 +150,7 @@ class Tier:
             T_KEY: self._sealed_answer, T_ACK: self.batches.on_ack, T_DO: self.orders.on_do,
             T_TICKET: self.tickets.on_passed, T_GIVEN: self._answer,
             **self.assists.kinds, T_SUB: self.pushed.on_sub, T_EVENT: self.pushed.on_event,
+            T_FILTER: self._filter,
         }  # fmt: skip
 
     # -- life --------------------------------------------------------------------------------
@@ -153,6 +158,7 @@ class Tier:
     def start(self, link) -> None:
         """Begin to serve on `link`; it must be made with `receive=tier.receive`."""
         self.link = link
+        self.sockets = HostSockets(link, now_ms, lambda: None)
         self.loopback = link.local[0] == 127
         endpoint = link.local if usable(link.local, self.loopback) else NO_ENDPOINT
         self.own.set_endpoints(endpoint, NO_ENDPOINT)
@@ -321,6 +327,11 @@ class Tier:
             g = self.gate
             payload = bytes(buf[g.off : g.off + 4]) + bytes((ACTIVE, 255, self.load)) + addr
             self.reply(T_PONG, sid, addr, payload, g.linked)
+
+    def _filter(self, slot, sid, buf, addr, started_ns):
+        g = self.gate
+        if not g.linked and buf[g.off] <= nat_filter.ELSEWHERE and self.allowed(slot, buf, addr):
+            nat_filter.serve(self, sid, buf, g.off, addr, self.loopback)
 
     def _info_req(self, slot, sid, buf, addr, started_ns):
         if self.allowed(slot, buf, addr):
