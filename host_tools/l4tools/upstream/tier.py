@@ -7,6 +7,8 @@
     keyserve.py  KEYREQ     node keys for the tiers below
     pushed.py    SUB        events, pushed to who asked for them
     assists.py   CONNECT    tells two members behind NATs where the other one is
+    relays.py    CALL       channels between members that cannot reach each other
+    tcp_side.py             who comes by TCP, as UDP does not pass
     orders.py    DO         the owner takes a node out
     tickets.py   TICKET     keys for boards of factory images, passed up to L1
     uplinks.py              asking the tiers above
@@ -27,10 +29,11 @@ from l4mesh.cookie import Cookies
 from l4mesh.counters import C_BAD_PARSE, C_COOKIE_SENT, C_LIMITED, Counters
 from l4mesh.endpoint import usable
 from l4mesh.gate import Gate
+from l4mesh.links import TCP
 from l4mesh.minutes import Minutes
 from l4mesh.own import Own
 from l4mesh.peers import P_PROVEN, P_TIER
-from l4mesh.record import CAP_ANSWERS, CAP_NAT, NO_ENDPOINT
+from l4mesh.record import CAP_ANSWERS, CAP_NAT, CAP_RELAYS, NO_ENDPOINT
 from l4mesh.seal import seal
 from l4mesh.wire import (
     ACTIVE,
@@ -39,6 +42,7 @@ from l4mesh.wire import (
     T_ACK,
     T_ANSWER,
     T_BATCH,
+    T_CALL,
     T_CARRIED,
     T_CARRY,
     T_COOKIE,
@@ -72,6 +76,7 @@ from .keyserve import KeyServe
 from .lookups import Lookups
 from .orders import TierOrders
 from .pushed import Pushed
+from .relays import Relays
 from .tickets import Tickets
 from .tier_info import TierInfo
 from .tier_keys import TierKeys
@@ -116,7 +121,7 @@ class Tier:
             self,
         )  # fmt: skip
         self.helps, self.stun, self.asking = True, None, None  # anybody may ask by STUN
-        self.ways = None
+        self.ways = self.tcp = None
         self.link = None
         self.sockets = None  # more of them, beside the link's
         self.own = Own(cfg.seed, cfg.public, self.id, self.net, cfg.tier, 60, fastsig)
@@ -162,7 +167,10 @@ class Tier:
         self.loopback = link.local[0] == 127
         endpoint = link.local if usable(link.local, self.loopback) else NO_ENDPOINT
         self.own.set_endpoints(endpoint, NO_ENDPOINT)
-        self.own.set_caps(CAP_ANSWERS | CAP_NAT)
+        self.relays = self.ways = Relays(self)
+        self._do[T_CALL] = self.relays.on_call
+        relays = 0 if self.relays.relay is None else CAP_RELAYS
+        self.own.set_caps(CAP_ANSWERS | CAP_NAT | relays)
         while not self.own.ready:
             self.own.poll(now_ms())
         self.uplinks.start()
@@ -211,18 +219,21 @@ class Tier:
             self.batches.expire(now)
             self.carries.expire(now)
             self.pushed.tick(now)
+            self.relays.tick(now)
             self.own.poll(now)
 
     # -- frames ------------------------------------------------------------------------------
 
     def send(self, buf, n: int, addr: bytes) -> bool:
-        """The Sender's link: UDP, or MQTT for its made-up addresses 0.x."""
+        """The Sender's link: UDP; TCP or MQTT for their made-up addresses 0.x."""
         if addr[0] == 0:
+            if addr[1] == TCP:
+                return self.tcp is not None and self.tcp.send(buf, n, addr)
             return self.mqtt is not None and self.mqtt.send(bytes(buf[:n]), addr)
         return self.link is not None and self.link.send(buf, n, addr)
 
     def receive(self, data: bytes, addr: bytes) -> None:
-        """Any bytes at all, from the 6-byte endpoint `addr` (0.x: over MQTT)."""
+        """Any bytes at all, from the 6-byte endpoint `addr` (0.x: over MQTT or TCP)."""
         self.served += 1
         started_ns = time.perf_counter_ns()
         keys, g = self.keys, self.gate
@@ -260,7 +271,10 @@ class Tier:
             if g.kind > T_QUERY:  # a HELLO or BYE that strayed here is nothing wrong
                 self.counters.inc(C_BAD_PARSE)
             return
+        linked = g.linked
         do(slot, sid, buf, addr, started_ns)
+        if linked:  # now that a cookie may have proven the address
+            self.relays.heard(slot, sid, addr)
 
     def challenge(self, slot, buf, addr):
         """Ask the sender of the frame in `buf` to show that it receives at `addr`."""
