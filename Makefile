@@ -7,7 +7,7 @@ demo: .venv/.demo    ## watch a mesh of 12 virtual boards for a minute; writes b
 	$(PY) -m l4tools.demo
 
 test: .venv/.test    ## all tests
-	$(PY) -m pytest -n 2 --dist worksteal
+	$(PY) -m pytest -n 3 --dist worksteal
 
 lint: .venv/.test    ## ruff, floors, house rules
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && $(PY) -m pytest -q tests/host/test_layers.py
