@@ -30,6 +30,7 @@ from .standing import Standing
 from .wire import T_COOKIE, T_PROBE, T_PUNCH, T_PUNCHED, T_REGISTERED, u16, u30
 
 _MOST = const(4)
+_WAIT_MS = const(300)
 _SAME = const(1)
 _ASKED = const(2)
 _NEWS = const(4)
@@ -93,15 +94,12 @@ class Meet:
         """Forget one that only lingers."""
         for p in self.all:
             if p.way is not None:
-                self.all.remove(p)
+                self._end(p)
                 return True
         return False
 
     def _end(self, p):
-        p.over = True
-        if p.sweep is not None:
-            p.sweep.close(None)
-            p.sweep = None
+        p.end()
         self.all.remove(p)
 
     def found(self, p):
@@ -110,6 +108,8 @@ class Meet:
         if told is not None:
             why = "on this network" if same_lan(p.way[0], self.node.own.lan) else "direct"
             told(p.peer, p.way[0], p.way[1], p.ms, why)
+        elif p.way[1] is not None:
+            p.way[1].close()  # nobody is there for it
 
     def lost(self, p, why):
         if p.asked and p.told is not None:
@@ -160,16 +160,14 @@ class Meet:
         """An assistant's word: the peer is there, and it begins as well."""
         g = self.node.gate
         o = g.off
-        sid = g.sid
-        flags = buf[o + 9]
+        sid, flags = g.sid, buf[o + 9]
         p = self.find(bytes(buf[o : o + 8]))
         peer = bytes(buf[o + 10 : o + 18])
         if g.linked or peer == self.node.short_id or flags & _ASKED and p is None:
             return self._bad()
         if p is None or not p.asked:
-            place = self.standing.of(sid, addr)
-            if place is None or flags & _ASKED:  # anybody may say anything
-                return self._bad()
+            if flags & _ASKED or self.standing.of(sid, addr) is None:
+                return self._bad()  # anybody may say anything
             if p is None:
                 if buf[o + 8] or flags & _NEWS:
                     return None
@@ -200,17 +198,20 @@ class Meet:
         """Begin with what this assistant knows of the peer."""
         end = bytes(buf[o + 18 : o + 24])
         lan = bytes(buf[o + 32 : o + 38])
-        p.nat = bytes(buf[o + 24 : o + 32])
+        news = buf[o + 9] & _NEWS
+        if news or not p.news:  # else this assistant has the older word
+            p.nat = bytes(buf[o + 24 : o + 32])
+        p.news = p.news or news > 0
         p.by[sid] = end[:4]
         p.at[sid] = by
-        own = self.node.own.lan
+        own = self.node.own.lan  # every other home has our addresses, too
         if buf[o + 9] & _SAME and same_lan(lan, own) and lan[:4] != own[:4]:
             p.reach(lan)
         p.reach(end)
-        p.begin(now, u16(buf, o + 38))
+        p.begin(now, min(u16(buf, o + 38), _WAIT_MS))
         hard = self.nat[0] == _SYMMETRIC or p.nat[0] == _SYMMETRIC
         if p.sweep is not None:
-            p.sweep.news(buf[o + 9] & _NEWS, now)
+            p.sweep.news(news)
         elif hard:
             from .punch_sweep import sweep_of
 

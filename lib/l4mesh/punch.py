@@ -50,6 +50,7 @@ class Punch:
         self.asked = asked
         self.born = now
         self.nat = bytes(8)
+        self.news = False  # it was looked up for this attempt
         self.ends = []
         self.by = {}  # assistant: IP address of the peer as it sees it
         self.at = {}  # assistant: where it is, for what we have to tell it
@@ -164,7 +165,9 @@ class Punch:
         if what & CHOSEN and not self.asked:
             # It had our answer there: so both directions work, and this is the way of both.
             if self.way is None or self.way[0] != e.addr or self.way[1] is not e.sock:
-                self._settle(e, now)
+                self._settle(e, now, True)
+            elif self.sweep is not None:
+                self.sweep.settle(e.sock, True)
         elif self.way is None and again:
             self.ask(e, now)  # what we sent before may have met a closed door
 
@@ -177,28 +180,28 @@ class Punch:
             self.ask(e, now, CHOSEN)
             self._due = ticks.add(now, _TELLS[0])
 
-    def _settle(self, e, now):
+    def _settle(self, e, now, chosen=False):
         self.way = (e.addr, e.sock)
         if self.ms < 0:
             self.ms = ticks.diff(now, self.born)
         if self.sweep is not None:
-            self.sweep.close(e.sock)
-            self.sweep = None
-        self._ends_at(now)
-        self._meet.found(self)
-
-    def _ends_at(self, now):
+            # The one who asked decides, maybe for a way that we don't know of yet.
+            self.sweep.settle(e.sock, self.asked or chosen)
         self._last = ticks.add(now, _LINGER_MS)
         if self._tells < 0:
             self._due = self._last
+        self._meet.found(self)
 
     def lost(self, why):
         """No way: the sockets go, whoever waits is told."""
+        self.end()
+        self._meet.lost(self, why)
+
+    def end(self):
         self.over = True
         if self.sweep is not None:
-            self.sweep.close(None)
+            self.sweep.close()
             self.sweep = None
-        self._meet.lost(self, why)
 
     def poll(self, now: int) -> int:
         if self.way is not None:
@@ -239,7 +242,7 @@ class Punch:
         self._tells = -1
         left = ticks.diff(self._last, now)
         if left <= 0:
-            self.over = True
+            self.end()
             return 0
         self._due = self._last
         return left

@@ -3,7 +3,7 @@
 """docs/protocol.md 9, "Ports that are not known": carries out a plan of nat_pair.py for one Punch.
 
     sweep_of(meet, punch, now)      gives the punch a Sweep if its plan wants one
-    s.poll(now) -> ms     s.done(now)     s.news(fresh, now)     s.close(sock to keep, or None)
+    s.poll(now) -> ms     s.done(now)     s.news(fresh)     s.settle(sock, all_)     s.close()
 
 Not before two assistants have told the same IP address of the peer, so one liar can't aim this
 at somebody; 1,024 packets at most, 500 a second; with one peer once in 10 minutes (once a minute
@@ -16,6 +16,7 @@ from .nat_pair import HARD, RELAY, plan
 from .nat_type import SEQUENTIAL, SYMMETRIC
 from .punch import ASK, SPRAYED
 from .punch_fresh import Fresh
+from .shuffled import Shuffled
 from .wire import put16
 
 _MOST = const(1024)
@@ -57,19 +58,16 @@ class Sweep:
         self._last = None
         self._known = not _counts(p.nat)
         self._fresh = None
-        span = max(1, pl.span)
-        self._k = 1
-        self._c = 0
-        if pl.shuffle:
-            self._c = meet.rng.getrandbits(16) % span
-            self._k = _coprime(meet.rng.getrandbits(16) % span | 1, span)
+        self._order = Shuffled(pl.span, meet.rng) if pl.shuffle else None
         self._rtt = max([100] + [x.rtt for x in meet.standing.list])
         if _counts(meet.nat):
             # What we send to the peer takes the next port, so the look-up comes first.
             p.hold(_FRESH_MS, now)
             self._fresh = Fresh(meet, p, now)
+        elif pl.wait_ms:
+            p.hold(pl.wait_ms, now)
 
-    def news(self, fresh, now):
+    def news(self, fresh):
         """Another PUNCH came: maybe with the newest port of the peer."""
         if fresh and self._t0 is None:
             self._known = True
@@ -104,15 +102,23 @@ class Sweep:
     def done(self, now):
         return self._end is not None and ticks.diff(now, self._end) >= 0
 
-    def close(self, keep):
-        for s in self._socks:
-            if s[0] is not keep:
-                self._p.forget(s[0])
-                s[0].close()
-        self._socks = []
+    def settle(self, keep, all_):
+        """A way was found by socket `keep`; unless `all_`, those that heard the peer stay, too."""
+        heard = [] if all_ else [e.sock for e in self._p.ends if e.heard]
+        rest = []
+        for x in self._socks:
+            if any(x[0] is s for s in heard):
+                rest.append(x)
+            elif x[0] is not keep:
+                self._p.forget(x[0])
+                x[0].close()
+        self._socks = [x for x in rest if x[0] is not keep]
         if self._fresh is not None:
             self._fresh.close()
         self._end = self._born
+
+    def close(self):
+        self.settle(None, True)
 
     def poll(self, now):
         if self._end is not None:
@@ -127,7 +133,7 @@ class Sweep:
             if not ok:
                 self._end = now
                 return 0
-            self._p.hold(0, now)
+            self._p.hold(self._plan.wait_ms, now)
         left = ticks.diff(self._due, now)
         if left <= 0:
             left = self._work(now)
@@ -220,9 +226,9 @@ class Sweep:
                     if self._open(now) is None:
                         return 50
                 sock = self._socks[min(k, len(self._socks) - 1)][0]
-            i = (self._i % pl.count * self._k + self._c) % pl.span
+            i = self._i % pl.count
+            to = self._aim(i if self._order is None else self._order.at(i))
             # One frame for all of a tick: the peer takes the first, the rest is a replay.
-            to = self._aim(i)
             if n == 0 or sock is not self._last:
                 self._p.send(ASK, to, sock, SPRAYED)
                 self._last = sock
@@ -236,13 +242,3 @@ class Sweep:
 
 def _counts(nat):
     return nat[0] == SYMMETRIC and nat[1] == SEQUENTIAL
-
-
-def _coprime(k, n):
-    while True:
-        a, b = n, k
-        while b:
-            a, b = b, a % b
-        if a == 1:
-            return k
-        k += 2

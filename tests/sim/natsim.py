@@ -227,7 +227,7 @@ class Host:
 
     def restart_meet(self):
         self.meet = Meet(self.node)
-        self.meet.on_incoming = lambda *a: self.told.append(("in", *a))
+        self.meet.on_incoming = lambda *a: self.told.append(("in",) + a)
 
 
 class Result:
@@ -465,11 +465,11 @@ class Net:
         at = {}
 
         def told(*what):
-            a.told.append(("out", *what))
+            a.told.append(("out",) + what)
             at.setdefault("a", self.now - t0)
 
         def incoming(*what):
-            b.told.append(("in", *what))
+            b.told.append(("in",) + what)
             at.setdefault("b", self.now - t0)
 
         b.meet.on_incoming = incoming
