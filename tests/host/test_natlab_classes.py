@@ -1,0 +1,17 @@
+"""Real nodes behind real routers of every kind find out what they are behind."""
+
+from natbed import lab_json
+
+
+def test_every_kind_is_told_for_what_it_is():
+    got = lab_json("classes")
+    assert got["wrong"] == []
+    assert len(got["found"]) == 18
+    # Without extra waits: the rule for filters is a round trip and 200 ms, twice.
+    assert max(r["ms"] for k, r in got["found"].items() if k != "udpblk") < 8000
+
+
+def test_a_long_way_is_no_open_filter():
+    """Who waits a fixed time takes what comes late for what was let in later."""
+    got = lab_json("classes", "--rtt", "240", "fc", "rc", "pr", "clash", "pubfw")
+    assert got["wrong"] == []
