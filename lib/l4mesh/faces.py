@@ -22,63 +22,26 @@ minute after somebody held a link for nothing; two minutes a link; four frames k
 from . import near_ask, ticks
 from .compat import const
 from .counters import C_BAD_LEN, C_LIMITED
+from .face import LONGEST, TAKEN, Face
 from .links import BLE, of
-from .meeting import MET, OVER, WRITE, Meeting
+from .meeting import MET, OVER, Meeting
 from .met import endpoint, met
 from .near_table import N_NAMED, O_ASK, O_HEARD, O_MODE, O_TRIES, UPLINK
 from .peers import O_MODE as P_MODE
 from .peers import O_SAID, P_LAN
-from .pieces import OWN, Joiner, piece
+from .pieces import OWN, Joiner
 
-LONGEST = 244  # a write or notification; more is refused
 _COME = const(2)
 _KEPT = const(4)
 _KEPT_MS = const(10000)
-_QUEUE = const(4)
-_IDLE_MS = const(1500)  # of who connected; the other one waits longer
+_UNUSED_MS = const(400)  # of who connected, when no frame came; the other one waits longest
+_IDLE_MS = const(1500)
 _IDLE_LONG_MS = const(6000)
 _LIFE_MS = const(120000)
 _LOOK_MS = const(5000)
 _SHORT_MS = const(4000)
 _LONG_MS = const(10000)
 _WARY_MS = const(60000)
-
-
-class Face:
-    def __init__(self, m, near, now):
-        self.m = m
-        self.near = near  # slot of the table of neighbours, -1
-        self.device = None
-        self.addr = None  # its endpoint, once it is met
-        self.room = 20
-        self.over = ""
-        self.began = self.heard = now
-        self.joiner = None
-        self.out = []  # frames
-        self._at = 0
-
-    def queue(self, frame) -> bool:
-        if len(self.out) >= _QUEUE:
-            return False
-        self.out.append(frame)
-        return True
-
-    def next(self):
-        """The meeting's word, or the next piece of a frame."""
-        m = self.m
-        if m.out is not None and (not m.asks or m.state == WRITE):
-            data = m.out
-            m.out = None
-            return data
-        while self.out and self.addr is not None:
-            frame = self.out[0]
-            data = piece(frame, len(frame), self._at, self.room)
-            if data is not None:
-                self._at += 1
-                return data
-            self.out.pop(0)
-            self._at = 0
-        return None
 
 
 class Faces:
@@ -123,6 +86,14 @@ class Faces:
         self.list.append(Face(m, i, now))
         return self.list[-1]
 
+    def urgent(self, now: int, eager: bool) -> bool:
+        """Is somebody to be connected to at once? `eager`: also for nothing but a record."""
+        if any(f.m.asks for f in self.list) or not self._node.own.ready:
+            return False
+        if self._asked(now) >= 0:
+            return True
+        return eager and near_ask.wanted(self._near, self._node, now) >= 0
+
     def _asked(self, now):
         """A neighbour that frames are kept for, and that may be tried now."""
         t = self._near.table
@@ -146,9 +117,9 @@ class Faces:
             return 0 if m.out is None or m.asks else 1  # a refusal is told first
         if m.state != MET:
             return m.left(now)
-        if f.out:
+        if f.out and not f.waits:
             f.heard = now
-        idle = _IDLE_MS if m.asks else _IDLE_LONG_MS
+        idle = _IDLE_LONG_MS if not m.asks else _IDLE_MS if f.used else _UNUSED_MS
         left = min(idle - ticks.diff(now, f.heard), _LIFE_MS - ticks.diff(now, f.began))
         return left if left > 0 else 0
 
@@ -175,11 +146,17 @@ class Faces:
             return self._node.counters.inc(C_BAD_LEN)
         if f.m.state == MET and not data[0] & OWN:
             f.heard = now
+            f.used = True
+            f.owes = f.m.asks
             n = f.joiner.push(data)
             if n > 0:
                 self._node.receive(f.joiner.buf, n, f.addr, now)
             elif n < 0:
                 self._node.counters.inc(C_BAD_LEN)
+            return
+        if data == TAKEN and f.waits:
+            f.heard = now
+            f.waits = False
             return
         f.m.heard(data, now)
         if f.m.state == MET and f.addr is None:

@@ -14,13 +14,13 @@ from .wire import MAX_FRAME
 OWN = const(0x80)
 LAST = const(0x40)
 _NUMBER = const(0x3F)
-_LEAST = const(20)  # 60 pieces of 20 bytes are a frame
+_LEAST = const(20)  # 64 pieces of 19 bytes are a frame
 
 
 def piece(frame, n: int, k: int, room: int):
     """Piece `k` of frame[:n], None after the last one. `room`: what the link takes at once."""
-    if room <= _LEAST or n > MAX_FRAME:
-        raise ValueError("a frame has at most 1200 bytes, a piece 21 or more; exchange the MTU")
+    if room < _LEAST or n > MAX_FRAME:
+        raise ValueError("a frame has at most 1200 bytes, a piece 20 or more; exchange the MTU")
     room -= 1
     at = k * room
     if at >= n:

@@ -41,7 +41,7 @@ class Program:
         with self._said:
             self._said.notify_all()
 
-    def until(self, text, seconds=30, n=1):
+    def until(self, text, seconds=20, n=1):
         """The n-th line that begins with `text`; what follows in it."""
         end = time.monotonic() + seconds
         with self._said:
@@ -68,7 +68,7 @@ class Bed:
         self.radio = radio
         self._paths, self._programs = paths, []
 
-    def run(self, name, source, **env):
+    def run(self, name, source, heap=400000, **env):
         """`name` is also its place on the air: an address in LAN 1 by default."""
         full = dict(
             os.environ,
@@ -77,7 +77,7 @@ class Bed:
             MICROPYPATH=":".join([str(BOARDS / "UNIX"), *map(str, self._paths), ".frozen"]),
             **env,
         )
-        args = [tool("micropython"), "-X", "heapsize=400000", "-c", source]
+        args = [tool("micropython"), "-X", "heapsize=%d" % heap, "-c", source]
         program = Program(name, args, full)
         program.ip = full["L4_IP"]
         self._programs.append(program)
