@@ -22,7 +22,7 @@ the signalled endpoint, and an answer to whatever source comes with our token. B
     p.each      each fresh socket tries the ports; else own socket does, and the fresh ones send
                 to the signalled endpoint only
     p.rounds    how often all that is gone through
-    p.wait_ms   before the fresh ones open: the other side's packets must come first
+    p.wait_ms   before anything of mine goes there: the other side's packets must come first
 
 Never more than 1024 packets to ports that were guessed. A side that is METERED guesses none: what
 would take that becomes NEED_RELAY. Which cells can be had was measured (docs/nat.md).
@@ -67,6 +67,7 @@ _SOCKETS = const(6)
 _ROLL = const(160)  # fresh mappings for a birthday over all ports
 _ROLL_FEW = const(24)  # where one sweep meets each of them
 _EARLY_MS = const(450)
+_NEWS_MS = const(150)  # until they have heard which port is next, and have sent to it
 
 # What a side is for the other one.
 _OPEN = const(0)  # reachable at its endpoint
@@ -167,11 +168,13 @@ def _easy(theirs):
 def _hard(mine, theirs):
     """Theirs is fixed and they guess mine: the more mappings I make, the sooner one is hit."""
     p = Plan(HARD)
+    early = theirs[3] & EARLY
     if mine[1] == SEQUENTIAL:  # own socket's next mapping is what they aim at
+        p.wait_ms = _NEWS_MS if early else 0
         return p
     p.low = mine[1] == LOW
     p.fresh = _ROLL_FEW if _narrow(mine) else _ROLL
-    p.wait_ms = _EARLY_MS if theirs[3] & EARLY else 0
+    p.wait_ms = _EARLY_MS if early else 0
     return p
 
 
