@@ -41,9 +41,9 @@ class Pair:
 
     def __init__(self, air, central, peripheral, addresses, interval):
         self.air, self.ends, self.addresses = air, (central, peripheral), addresses
-        self.interval = interval
+        self.interval = max(interval, 0.001)
         self.queue: deque = deque()
-        self._last = asyncio.get_running_loop().time()
+        self._last = self._at = asyncio.get_running_loop().time()
         self._timer = None
         self._next()
 
@@ -54,11 +54,8 @@ class Pair:
 
     def _next(self):
         loop = asyncio.get_running_loop()
-        if self.interval:
-            at = (loop.time() // self.interval + 1) * self.interval
-            self._timer = loop.call_at(at, self._event)
-        else:
-            self._timer = loop.call_later(0.001, self._event)
+        self._at = max(self._at + self.interval, loop.time())
+        self._timer = loop.call_at(self._at, self._event)
 
     def _event(self):
         now = asyncio.get_running_loop().time()
