@@ -13,6 +13,7 @@ from l4mesh.events import (
     EV_JOINED,
     EV_LEFT,
     EV_MODE,
+    EV_NEARBY,
     EV_NEIGHBOUR,
     EV_REFUSED,
     EV_UPSTREAM,
@@ -31,6 +32,10 @@ def line(e):
         return "neighbour %s at %s" % (id_text(e[1][:4]), format_endpoint(e[2]))
     if kind == EV_GONE:
         return "neighbour %s is gone" % id_text(e[1][:4])
+    if kind == EV_NEARBY:
+        if not e[1]:
+            return "%s is out of reach of Bluetooth" % id_text(e[2][:4])
+        return "%s is near by Bluetooth, %d dBm" % (id_text(e[2][:4]), e[4])
     if kind == EV_MODE:
         return "mode %s -> %s: %s is %s, threshold %s, judged again in %d s" % (
             e[1], e[2], e[3], e[4], e[5], e[6] // 1000,

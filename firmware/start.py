@@ -98,6 +98,7 @@ def _node(s):
         _add_app(s)
         _add_home(s, rng)
         _add_listening(s, rng)
+        _add_ble(s, rng)
     _add_ota(s)
     _add_scout(s)
     s.sample(now)
@@ -190,6 +191,14 @@ def _add_home(s, rng):
 
     type(home_start.begin(s, rng, __version__)).__init__ = None  # made once
     unload("home_start")
+
+
+def _add_ble(s, rng):
+    if s.ble is not None:
+        import bluetooth_start
+
+        bluetooth_start.begin(s, rng)
+        unload("bluetooth_start")
 
 
 def _add_listening(s, rng):

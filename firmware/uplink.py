@@ -24,7 +24,7 @@ def begin(s, ident):
         from l4mesh_io.mqtt_tls import Tls
 
         try:
-            tls = Tls(cfg.mqtt_ca)
+            tls = Tls(cfg.mqtt_ca, lambda: s.ble is not None and s.ble.hush())
         except (OSError, ValueError) as e:
             console.say("mqtt_ca: %s can't be used (%r); no MQTT" % (cfg.mqtt_ca, e))
             return

@@ -66,6 +66,8 @@ class BoardSpec:
         if self.battery_pin is not None:
             out["battery_pin"] = self.battery_pin
             out["battery_divider"] = self.battery_divider
+        if self.ble == "none":
+            out["ble"] = "never"
         if self.limits:
             out["limits"] = dict(self.limits)
         return out

@@ -12,6 +12,8 @@ store.
     mqtt_tls mqtt_ca        TLS, and the file on the board with the CA's certificate (needed then)
     ha                      over MQTT: Home Assistant's discovery and states, and commands
     ntp                     who is asked for the time when the mesh does not know it; "": nobody
+    ble ble_company         auto: Bluetooth where the board has it, or never; the maker's id in
+                            advertisements (65535 is for tests, docs/protocol.md 11)
     wifi metered            [[name, password], ..] in order of liking; true: traffic costs money
     mode relay              auto or the user's own word; never: answer within the quota only
     cache p2p               slots of the look-up cache; neighbours asked outside the own LAN

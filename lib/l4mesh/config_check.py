@@ -25,6 +25,8 @@ wifi w -
 metered b 0
 mode c auto passive standard active
 relay c auto never
+ble c auto never
+ble_company i 65535 0 65535
 cache i 50 8 5000
 p2p i 4 0 16
 hello_min_s i 1 1 60

@@ -57,7 +57,9 @@ class Voice:
             mode |= UPLINK
         first = node.own.hash[0]
         ident = self.ident()
-        self._codecs[0].pack(self._out, addr, ident, self._seq, mode, node.link.local, first)
+        at = node.link.local
+        at = at if at[0] else bytes(6)  # no WiFi
+        self._codecs[0].pack(self._out, addr, ident, self._seq, mode, at, first)
         self.said += 1
         return self._out
 

@@ -81,7 +81,7 @@ class Ble:
                 await self._round()
                 self._said = ""
                 again = _AGAIN_MS
-            except OSError as e:
+            except Exception as e:  # nothing in here may end the loop
                 self.errors += 1
                 self._said = "Bluetooth fails (%r); it is tried again, the rest runs." % e
                 await asyncio.sleep_ms(again)

@@ -4,7 +4,8 @@
 
 `path`: the CA's certificate on the board, PEM or DER. There is no way to leave the check out: TLS
 to whoever answers protects from nobody. The certificate must name `host` (an address as well) and
-be valid today: a board has to know the date, which the mesh or NTP tells it.
+be valid today: a board has to know the date, which the mesh or NTP tells it. `before()` is called
+before each handshake: Bluetooth is silent while it lasts.
 """
 
 import ssl
@@ -26,7 +27,8 @@ def der(data):
 
 
 class Tls:
-    def __init__(self, path):
+    def __init__(self, path, before=None):
+        self._before = before
         with open(path, "rb") as f:
             data = f.read()
         self._context = c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -34,4 +36,6 @@ class Tls:
         c.load_verify_locations(cadata=der(data))
 
     def wrap(self, sock, host):
+        if self._before is not None:
+            self._before()
         return self._context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)

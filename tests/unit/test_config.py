@@ -30,6 +30,7 @@ def test_defaults():
     assert (c.judge_s, c.window_s, c.confirm, c.jitter_s) == (300, 300, 3, 120)
     assert (c.demand_requests, c.demand_hits_pct, c.quota_per_s) == (100, 50, 2)
     assert (c.interval_s, c.queue_segments, c.log_level) == (10, 16, 2)
+    assert (c.ble, c.ble_company) == ("auto", 65535)
     assert Config().port == 4104
 
 

@@ -36,6 +36,8 @@ def test_what_is_said():
     node.reach.up = True
     node.serve.mode = 1
     assert read(v, v.advert(A))[0].mode == 1 | 4 | 8
+    node.link.local = bytes((0, 0, 0, 0, 16, 8))
+    assert read(v, v.advert(A))[0].endpoint() == bytes(6)
     node.reach.up = slow[0] = False
     node.uplink = node.reach
     assert read(v, v.advert(A))[0].mode == 1
