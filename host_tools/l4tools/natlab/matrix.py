@@ -112,6 +112,4 @@ class Matrix:
 
 def _settled(t: Trial) -> bool:
     """Nothing better is to come."""
-    if t.direct_ms is not None and (t.relay_ms is not None or t.a != t.b):
-        return True
-    return t.usable and (t.a in BLOCKED or t.b in BLOCKED)
+    return t.direct or t.usable and (bool(t.why) or t.a in BLOCKED or t.b in BLOCKED)

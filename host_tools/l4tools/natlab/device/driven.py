@@ -7,8 +7,9 @@ from binascii import hexlify, unhexlify
 
 from l4mesh import ticks
 from l4mesh.endpoint import format_endpoint, parse_endpoint
-from l4mesh.events import EV_JOINED, EV_MAPPED, EV_REFUSED, EV_UPSTREAM
+from l4mesh.events import EV_JOINED, EV_MAPPED, EV_REFUSED, EV_UPSTREAM, EV_WAY
 from l4mesh.wire import T_COOKIE, T_PING, T_PONG, put30, u30
+from l4mesh_io import clock
 
 SIGNALS = {"mains": True, "battery": None, "heap_free": None, "heap_largest": None, "wifi": True,
            "metered": False}  # fmt: skip
@@ -53,9 +54,34 @@ class Driven:
         do[T_PONG] = self._on_pong
         self._asked = {}
         self.told = {}  # kind of event: function(event)
+        self.check = self.meet = self.ways = None
+        self._lost = {}  # short id: why it is not direct, as it was told
+        self._open = {}  # short id: (number of the command, when)
 
     def begin(self, now):
-        pass
+        """What a board whose config says `nat: auto` has: it knows its NAT, and can be met."""
+        from l4mesh import natcheck
+        from l4mesh.meet import Meet
+        from l4mesh.ways import Ways
+
+        node = self.node
+        self.check = natcheck.begin(node)
+        self.check.on_change = self._nat
+        self.meet = Meet(node)
+        self.ways = Ways(node, self.meet)
+        self.ways.stand(True, now)
+        self.told[EV_WAY] = self._way
+
+    def _nat(self, summary, now):
+        self.meet.set_nat(summary, now)
+        self._ready()
+
+    def _ready(self):
+        """Say what the NAT is, once that is known and assistants have us."""
+        if self.check.seen is None or self.check.busy:
+            return
+        if any(p.ok for p in self.meet.standing.list):
+            self.say({"nat": list(self.check.summary), "why": self.check.why()})
 
     # commands
 
@@ -72,6 +98,48 @@ class Driven:
         self._asked[at] = doc
         self.node.asking.ask(at, now)
         self.node.asking.poll(now)
+
+    def do_meet(self, doc, now):
+        """{"do": "meet", "id", "n"} -> {"n", "open": "direct" or "", "ms", "why", "at"}"""
+
+        def told(sid, addr, sock, ms, why):
+            at = None if addr is None else format_endpoint(addr)
+            self.say({"n": doc.get("n"), "open": "" if addr is None else "direct", "ms": ms,
+                      "why": why, "at": at})  # fmt: skip
+
+        if not self.meet.connect(unhexlify(doc["id"]), now, told):
+            told(None, None, None, 0, "too much under way here")
+
+    def do_open(self, doc, now):
+        """{"do": "open", "id", "n"} -> {"n", "open": "udp", "tcp", "direct" or "", "ms", "why"},
+        one for each state that the way comes to."""
+        node_id = unhexlify(doc["id"])
+        self._open[node_id[:8]] = (doc.get("n"), now)
+        self._lost.pop(node_id[:8], None)
+        if self.ways.open(node_id, now) is None:
+            self.say({"n": doc.get("n"), "open": "", "ms": 0, "why": "no place for a way"})
+
+    def do_shut(self, doc, now):
+        """{"do": "shut", "id"}: close the way."""
+        sid = unhexlify(doc["id"])[:8]
+        self._open.pop(sid, None)
+        self._lost.pop(sid, None)
+        self.ways.close(sid, now)
+
+    def do_path(self, doc, now):
+        """{"do": "path"} -> {"path": what `l4 path` shows of all ways}"""
+        self.say({"n": doc.get("n"), "path": self.ways.document(now)})
+
+    def _way(self, e):
+        """EV_WAY of a way that we opened, or of one that the other side did."""
+        _, sid, state, why = e
+        n, since = self._open.get(sid, (None, None))
+        by = ("", "", "udp", "direct")[state]
+        w = self.ways.of(sid)
+        if state == 2 and w is not None and w.use is not None and not w.use.addr[0]:
+            by = "tcp"
+        ms = None if since is None else ticks.diff(clock.now(), since)
+        self.say({"n": n, "open": by, "state": state, "ms": ms, "why": why, "id": text(sid)})
 
     def do_ping(self, doc, now):
         """{"do": "ping", "id": hex, "at": "ip:port", "count", "every"} -> lost, rtt, .."""
@@ -131,8 +199,19 @@ class Driven:
                 return
         self._pong(slot, buf, addr, now)
 
+    def _gave_up(self, now):
+        """Say it once when a way that we opened will stay relayed, and why."""
+        for sid, (n, since) in self._open.items():
+            w = self.ways.of(sid)
+            if w is not None and w.why and self._lost.get(sid) != w.why:
+                self._lost[sid] = w.why
+                self.say({"n": n, "open": "", "ms": ticks.diff(now, since), "why": w.why})
+
     def poll(self, now):
         wait = _IDLE_MS
+        if self._open:
+            self._gave_up(now)
+            wait = 100
         for s in list(self._pings):
             if s.left and ticks.diff(s.due, now) <= 0:
                 self._token += 1
