@@ -198,7 +198,7 @@ def _add_ble(s, rng):
         import bluetooth_start
 
         bluetooth_start.begin(s, rng)
-        unload("bluetooth_start")
+        unload("bluetooth_start", "bluetooth_first")
 
 
 def _add_listening(s, rng):

@@ -38,11 +38,18 @@ def begin(s):
     s.wlan.active(True)  # from here on os.urandom is truly random
     s.wifi = Wifi(s.cfg.wifi, s.wlan, s.cfg.name or "l4node", network.hostname)
     if s.cfg.ble == "auto" and not s.safe:
-        import bluetooth_start  # before app.py: C3 and C6 have no room later
-
-        bluetooth_start.early(s)
-        unload("bluetooth_start")
+        _bluetooth(s)
     s.dog = Watchdog(_WDT_MS)
+
+
+def _bluetooth(s):
+    from bluetooth_first import early
+
+    why = early(s)
+    if why:
+        s.ble = why
+        console.say(why)
+    unload("bluetooth_first")
 
 
 def _record():

@@ -11,7 +11,9 @@ voice.codecs()                          of the group key of now, and for an hour
 from . import ticks
 from .advert import SIZE, Advert
 from .compat import const
+from .endpoint import same_lan
 from .near_table import SLOW, UPLINK
+from .peers import P_LAN
 from .wire import u16
 
 _OLD_KEY_MS = const(3600000)
@@ -80,6 +82,15 @@ class Voice:
             if sid is not None and codec.name(salt, sid[:8]) == name:
                 return sid[:8]
         return None
+
+    def greet(self, sid: bytes, endpoint: bytes) -> None:
+        """A neighbour says where it is on WiFi: say hello there, if that is our LAN and we have
+        not heard it on it (an access point may filter multicast)."""
+        node = self._node
+        k = node.peers.find(sid)
+        if endpoint[0] and same_lan(endpoint, node.link.local):
+            if k < 0 or not node.peers.flags(k) & P_LAN:
+                node.hello.greet(sid, endpoint, 1)
 
     def poll(self, now: int) -> None:
         if self._since is None:

@@ -159,7 +159,11 @@ class Nearby:
         t.b[s + O_SEQ : s + O_SEQ + 2] = data[o + SEQ : o + SEQ + 2]
         t.b[s + O_MAC : s + O_MAC + 6] = data[o + MAC : o + MAC + 6]
         t.b[s + O_MODE] = codec.mode
-        t.b[s + O_ENDPOINT : s + O_ENDPOINT + 6] = codec.endpoint()
+        at = codec.endpoint()
+        moved = at != t.part(i, O_ENDPOINT, 6)
+        t.b[s + O_ENDPOINT : s + O_ENDPOINT + 6] = at
+        if moved and t.flags(i) & N_NAMED:
+            self.voice.greet(t.part(i, 0, 8), at)
         if t.b[s + O_FIRST] != codec.first:
             t.b[s + O_FIRST] = codec.first
             put30(t.b, s + O_ASK, now)
@@ -213,6 +217,7 @@ class Nearby:
         elif j < 0:
             self.table.name(i, sid)
             self._tell(i)
+            self.voice.greet(sid, self.table.part(i, O_ENDPOINT, 6))
 
     def presence(self, sid: bytes, now: int):
         """(path, ms since it was heard) by the path that is newest: "ble", "lan"; None."""
@@ -228,8 +233,7 @@ class Nearby:
                 best = ("ble" if p.addr(i)[:2] == b"\x00\x02" else "lan", a)
         return best
 
-    def why(self) -> str:
-        """One sentence for `l4 status`."""
+    def why(self):
         n = len(self.table)
         named = sum(1 for i in range(self.table.slots) if self.table.flags(i) & N_NAMED)
         return "%d nearby by Bluetooth, %d of them known by name." % (n, named)
@@ -240,7 +244,7 @@ class Nearby:
 
         return document(self, self._node, now)
 
-    def rows(self, now: int):
+    def rows(self, now):
         from .near_info import rows
 
         return rows(self, self._node, now)

@@ -36,6 +36,17 @@ class Named:
             setattr(self, name, given[name])
 
 
+class Greeter:
+    """Stands for hello.py: whom a hello was sent to alone."""
+
+    def __init__(self):
+        self.greeted = []
+
+    def greet(self, peer, addr, asks):
+        self.greeted.append((peer, addr, asks))
+        return True
+
+
 def home(n, group=GROUP_KEY[1:], endpoint=None, slots=50):
     """As much of a Node as discovery sees of it."""
     keys = Keyring()
@@ -45,7 +56,7 @@ def home(n, group=GROUP_KEY[1:], endpoint=None, slots=50):
         id=full, short_id=full[:8], keys=keys, peers=Peers(slots + 6, 24), routes=Routes(slots),
         entropy=Entropy(n), events=Events(24), own=Named(hash=sha256(full).digest()[:8]),
         link=Named(local=endpoint or bytes((10, 77, 1, n & 255, 16, 8))), serve=Named(mode=2),
-        reach=Named(up=False), uplink=None, counters=None,
+        reach=Named(up=False), uplink=None, counters=None, hello=Greeter(),
     )  # fmt: skip
 
 

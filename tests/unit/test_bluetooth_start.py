@@ -2,6 +2,7 @@
 
 import sys
 
+import bluetooth_first
 import bluetooth_start
 import console
 from air import Named, home
@@ -50,14 +51,14 @@ class World:
             wifi=Named(power=lambda *a: self.power.append(a)), node=node,
             runner=Named(add=self.late.append),
         )  # fmt: skip
-        self.shared, bluetooth_start.shared = bluetooth_start.shared, lambda: chip == "C3"
+        self.shared, bluetooth_first.shared = bluetooth_first.shared, lambda: chip == "C3"
 
     def __enter__(self):
         return self
 
     def __exit__(self, *a):
         console.say = self.say
-        bluetooth_start.shared = self.shared
+        bluetooth_first.shared = self.shared
         for n in NAMES:
             sys.modules.pop(n, None)
             if self.had[n] is not None:
@@ -68,7 +69,10 @@ class World:
         self.tasks.append(coro)
 
     def run(self):
-        bluetooth_start.early(self.s)
+        why = bluetooth_first.early(self.s)  # as start_first.py does
+        if why:
+            self.s.ble = why
+            console.say(why)
         bluetooth_start.begin(self.s, XorShift(1))
         return self.s
 

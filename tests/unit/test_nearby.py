@@ -281,3 +281,42 @@ def test_one_sentence():
     a, b = One(1), One(2)
     b.to(a, 0)
     assert a.near.why() == "1 nearby by Bluetooth, 0 of them known by name."
+
+
+def test_a_neighbour_on_the_same_lan_is_greeted_there_once():
+    a, b = One(1), One(2)
+    a.knows(b)
+    b.to(a, 0)
+    b.to(a, 1000)
+    b.to(a, 2000)
+    assert a.node.hello.greeted == [(b.node.short_id, b.node.link.local, 1)]
+    b.node.link.local = bytes((10, 77, 1, 99, 16, 8))
+    b.to(a, 3000)
+    assert len(a.node.hello.greeted) == 2
+    i = a.node.peers.find(b.node.short_id)
+    a.node.peers.set_flag(i, 2)  # heard on the LAN
+    b.node.link.local = bytes((10, 77, 1, 98, 16, 8))
+    b.to(a, 4000)
+    assert len(a.node.hello.greeted) == 2
+
+
+def test_who_comes_back_to_wifi_is_greeted_then():
+    a, b = One(1), One(2)
+    lan = b.node.link.local
+    b.node.link.local = bytes((0, 0, 0, 0, 16, 8))
+    b.to(a, 0)
+    a.knows(b)
+    a.near.poll(1000)
+    assert a.node.hello.greeted == []
+    b.node.link.local = bytes((10, 77, 2, 5, 16, 8))  # another LAN
+    b.to(a, 2000)
+    assert a.node.hello.greeted == []
+    b.node.link.local = lan
+    b.to(a, 3000)
+    assert a.node.hello.greeted == [(b.node.short_id, lan, 1)]
+    c = One(3)  # heard first, known later
+    c.to(a, 4000)
+    a.knows(c)
+    for t in range(2000, 9000, 1000):
+        a.near.poll(t)
+    assert a.node.hello.greeted[1:] == [(c.node.short_id, c.node.link.local, 1)]

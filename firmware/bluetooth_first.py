@@ -1,0 +1,38 @@
+# floor 9: firmware
+# The Bluetooth radio comes up before the application, or why not. RAM: none after.
+"""early(s) -> "" or a sentence: aioble is `s.ble` then, and the radio is on. C3 and C6 have no room
+for it once the application is loaded. What is missing costs nothing else: WiFi goes on.
+
+shared() -> is this a chip that can't have both radios at full (boards/*/board.toml)?
+"""
+
+import sys
+
+
+def shared():
+    chip = getattr(sys.implementation, "_machine", "")
+    return "ESP32C3" in chip or "ESP32C6" in chip
+
+
+def off(why):
+    return "Bluetooth is off: %s. WiFi goes on." % why
+
+
+def early(s):
+    if s.cfg.mqtt_tls and shared():
+        return off("beside MQTT over TLS this chip has no room for it")
+    try:
+        import bluetooth
+    except ImportError:
+        return off("this board has none")
+    try:
+        import aioble
+    except ImportError:
+        return off("aioble is not on the board, `mpremote mip install aioble` puts it there")
+    s.wifi.power(True, True)  # the driver aborts on Bluetooth without power save
+    try:
+        bluetooth.BLE().active(True)
+    except (OSError, RuntimeError, MemoryError) as e:
+        return off("the radio does not start (%r)" % e)
+    s.ble = aioble
+    return ""
