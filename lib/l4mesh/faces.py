@@ -34,7 +34,7 @@ from .pieces import OWN, Joiner
 _COME = const(2)
 _KEPT = const(4)
 _KEPT_MS = const(10000)
-_UNUSED_MS = const(400)  # of who connected, when no frame came; the other one waits longest
+_UNUSED_MS = const(150)  # of who connected, when no frame came; the other one waits longest
 _IDLE_MS = const(1500)
 _IDLE_LONG_MS = const(6000)
 _LIFE_MS = const(120000)

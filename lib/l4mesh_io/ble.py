@@ -5,7 +5,8 @@
     b = Ble(aioble, radio, near, now, rng)   `radio`: bluetooth.BLE(); rng.getrandbits(n)
     start(b.run())                           for ever; take a turn (turns.py) each b.wait()
     b.hush()                                 radio silent until the next turn: before what blocks
-    b.after = f       coroutine function f(b): awaited between two rounds, when nothing scans
+    b.hurry()                                end the scan, so that `after` comes now
+    b.after = f       coroutine function f(b): awaited after each round, when nothing scans
     b.guest = f       coroutine function f(connection): who connected to us. None: nobody can
     b.links           links that are open: whoever opens one counts it, so that none loses its id
 
@@ -50,7 +51,7 @@ class Ble:
         self._slow = slow
         self._full = _BOOT_MS  # of listening all the time, still to come
         self._rotate_at = None
-        self._hushed = False
+        self._hushed = self._hurried = False
         self._said = ""
         self.addr = bytes(6)
         self.after = self.guest = None
@@ -74,6 +75,14 @@ class Ble:
         except OSError:
             self.errors += 1  # it is off: silent enough
 
+    def hurry(self):
+        """Enough of this round: who waits for its end has something to do."""
+        self._hurried = True
+        try:
+            self._radio.gap_scan(None)
+        except OSError:
+            self.errors += 1
+
     async def run(self):
         again = _AGAIN_MS
         while True:
@@ -89,7 +98,7 @@ class Ble:
 
     async def _round(self):
         now = self._now()
-        self._hushed = False
+        self._hushed = self._hurried = False
         if self._rotate_at is None or ticks.diff(now, self._rotate_at) >= 0 and not self.links:
             self._rotate(now)
         ms = 5000 + self._rng.getrandbits(16) % 5000
@@ -103,11 +112,11 @@ class Ble:
                 await self._scan(ms)
                 if self._slow is not None and self._slow():
                     await self._sleep(4000 + ms % 2000)
+            if self.after is not None and not self._hushed:
+                await self.after(self)
         finally:
             await self._silence(adv)
         self.rounds += 1
-        if self.after is not None:
-            await self.after(self)
 
     def _rotate(self, now):
         """Nothing is on the air now: the new address comes with the new id."""
@@ -120,14 +129,18 @@ class Ble:
     async def _advertise(self, data):
         every = 211000 + self._rng.getrandbits(16) % 46000
         can = self.guest is not None
-        try:
-            c = await self.aioble.advertise(every, adv_data=data, resp_data=b"", connectable=can)
-        except OSError as e:
-            self.errors += 1
-            self._said = "Bluetooth can't advertise (%r); it is tried again." % e
-            return
-        if c is not None and self.guest is not None:
-            asyncio.create_task(self.guest(c))  # it outlives this round
+        c = True
+        while c is not None:
+            try:
+                c = await self.aioble.advertise(
+                    every, adv_data=data, resp_data=b"", connectable=can
+                )
+            except OSError as e:
+                self.errors += 1
+                self._said = "Bluetooth can't advertise (%r); it is tried again." % e
+                return
+            if c is not None and self.guest is not None:
+                asyncio.create_task(self.guest(c))  # it outlives this round; the next may come
 
     async def _silence(self, adv):
         """End it, also when it swallows the cancel, or is over since somebody connected."""
@@ -137,12 +150,12 @@ class Ble:
 
     async def _sleep(self, ms):
         end = ticks.add(self._now(), ms)
-        while not self._hushed and ticks.diff(end, self._now()) > 0:
+        while not (self._hushed or self._hurried) and ticks.diff(end, self._now()) > 0:
             await asyncio.sleep_ms(100)
 
     async def _scan(self, ms):
         end = ticks.add(self._now(), ms)
-        while not self._hushed:
+        while not (self._hushed or self._hurried):
             now = self._now()
             left = ticks.diff(end, now)
             if left < 50:
@@ -168,7 +181,7 @@ class Ble:
                     heard(d.addr, d.addr_type, r.rssi, data, len(data), self._now())
                 seen.add(d.addr)
                 n += 1
-                if len(seen) >= _SEEN or self._hushed:
+                if len(seen) >= _SEEN or self._hushed or self._hurried:
                     break
                 if n % _BREATH == 0:
                     await asyncio.sleep_ms(0)

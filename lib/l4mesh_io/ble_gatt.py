@@ -77,7 +77,7 @@ class Gatt:
         if self._eager and ticks.diff(now, self._ends) > 0:
             self._eager = False
         if since > _ROUND_MS and self._faces.urgent(now, self._eager):
-            self._ble.hush()  # the round ends, and _between comes
+            self._ble.hurry()  # the scan ends, and _between comes
         return _IDLE_MS
 
     async def _between(self, ble):

@@ -282,16 +282,49 @@ def test_who_connects_is_handed_over_and_the_round_goes_on():
     assert met == ["central"] and air.adverts[0][3] is True
 
 
-def test_after_each_round_with_a_silent_radio():
+def test_after_each_round_while_nothing_scans():
     air, near, ble = bed()
     seen = []
 
     async def after(b):
-        assert b is ble and not air.scanning and not air.advertising
-        seen.append(1)
+        assert b is ble and not air.scanning and air.advertising
+        seen.append(air.t)
 
     ble.after = after
     run(ble, lambda: len(seen) == 3)
+    hurried = []
+
+    def until():
+        if air.scanning and air.advertising and not hurried:
+            hurried.append(air.t)
+            ble.hurry()
+            assert air.advertising
+        elif len(seen) > 3:
+            air.hushed = False  # the scan of that round is over
+        return len(seen) == 5
+
+    run(ble, until)
+    assert seen[3] - hurried[0] < 1000 and seen[4] - seen[3] >= 5000
+
+
+def test_nothing_comes_after_a_round_that_was_hushed():
+    air, near, ble = bed()
+    seen = []
+
+    async def after(b):
+        seen.append(1)
+
+    ble.after = after
+
+    def until():
+        if air.scanning and not ble.rounds:
+            ble.hush()
+        elif ble.rounds:
+            air.hushed = False
+        return ble.rounds >= 2
+
+    run(ble, until)
+    assert len(seen) == 1
 
 
 def test_hush_ends_the_round_and_the_next_one_begins():

@@ -107,7 +107,9 @@ class BoardController(Controller):
                 self._report(SCAN_RSP, advert.address, dbm, advert.answer)
         want = self.pending_le_connection
         if want and advert.kind == IND and want.peer_address == advert.address:
-            self.create_le_connection(advert.address)
+            # Of several that wait for it, one gets it; the others go on waiting.
+            if sender.le_legacy_advertiser.enabled:
+                self.create_le_connection(advert.address)
 
     def _report(self, kind, address, dbm, data):
         if self.filter_duplicates:

@@ -10,7 +10,7 @@ import json
 import logging
 
 from bumble import att, gatt, hci, ll
-from bumble.device import ConnectionParametersPreferences, Device
+from bumble.device import Device
 from bumble.hci import Address
 from bumble.host import Host
 from bumble.transport.common import AsyncPipeSink
@@ -250,18 +250,57 @@ class Station(Gatt):
         self._connecting = self.spawn(self._connect(peer, ms / 1000, (min_us or 30000) / 1000))
 
     async def _connect(self, peer, seconds, interval_ms):
-        prefs = {hci.HCI_LE_1M_PHY: ConnectionParametersPreferences(interval_ms, interval_ms)}
-        own = hci.OwnAddressType.PUBLIC if self._public else hci.OwnAddressType.RANDOM
         loop, controller = asyncio.get_running_loop(), self.controller
         start = loop.time()
         try:
-            await self.device.connect_le(peer, prefs, own, seconds)
+            await self._initiate(peer, seconds, interval_ms)
         except Exception as e:
             log.info("%s: no link to %s: %r", self.name, peer, e)
             self.event(_PERIPHERAL_DISCONNECT, 0xFFFF, 0xFF, "@000000000000")
         finally:
             controller.on_s += loop.time() - start  # listens for the other one's advertising
             self._connecting = None
+
+    async def _initiate(self, peer, seconds, interval_ms):
+        """As bumble's connect_le, but that takes a link that comes in for the one wanted."""
+        device, wanted = self.device, asyncio.get_running_loop().create_future()
+
+        def came(link):
+            if link.role == hci.Role.CENTRAL and not wanted.done():
+                wanted.set_result(link)
+
+        def failed(error):
+            if not wanted.done():
+                wanted.set_exception(error)
+
+        own = hci.OwnAddressType.PUBLIC if self._public else hci.OwnAddressType.RANDOM
+        device.on("connection", came)
+        device.on("connection_failure", failed)
+        device.le_connecting, device.connect_own_address_type = True, own
+        try:
+            await device.send_async_command(
+                hci.HCI_LE_Create_Connection_Command(
+                    le_scan_interval=96,
+                    le_scan_window=96,
+                    initiator_filter_policy=0,
+                    peer_address_type=peer.address_type,
+                    peer_address=peer,
+                    own_address_type=own,
+                    connection_interval_min=round(interval_ms / 1.25),
+                    connection_interval_max=round(interval_ms / 1.25),
+                    max_latency=0,
+                    supervision_timeout=72,
+                    min_ce_length=0,
+                    max_ce_length=0,
+                )
+            )
+            if not (await asyncio.wait([wanted], timeout=seconds))[0]:
+                await device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
+            await wanted
+        finally:
+            device.remove_listener("connection", came)
+            device.remove_listener("connection_failure", failed)
+            device.le_connecting, device.connect_own_address_type = False, None
 
     async def gap_connect_cancel(self):
         if self._connecting:
