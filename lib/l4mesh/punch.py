@@ -22,7 +22,7 @@ CHOSEN = const(4)
 SPRAYED = const(255)  # number of a question that went to many ports
 
 _ENDS = const(8)
-_EACH = const(20)  # packets to an endpoint that never answered
+_EACH = const(20)  # packets to an address that never answered
 _ANSWERS = const(80)
 _LINGER_MS = const(5000)
 _QUIET_MS = const(15)
@@ -70,12 +70,12 @@ class Punch:
         self._tells = -1
 
     def reach(self, addr, sock=None):
-        """`addr` may be the peer's. The _End, or None when it can't be or there are too many."""
+        """`addr` may be the peer's. Its _End, or None: it can't be, or there are too many."""
         for e in self.ends:
             if e.addr == addr and e.sock is sock:
                 return e
-        lan = self._node.own.lan
-        if len(self.ends) >= _ENDS or addr == lan or not self._meet.can_be(addr):
+        mine = addr == self._node.own.lan
+        if mine or len(self.ends) >= _ENDS or not self._meet.can_be(addr):
             return None
         e = _End(addr, sock)
         self.ends.append(e)
@@ -87,13 +87,16 @@ class Punch:
             self._due = self.begun
 
     def ask(self, e, now, more=0, cookie=None):
-        if e.sent >= _EACH and not e.heard:
+        if not e.heard and self._sent_to(e.addr[:4]) >= _EACH:
             return
         e.sent += 1
         e.last = now
         self._number = self._number % 200 + 1
         self.send(ASK | more, e.addr, e.sock, self._number, None, cookie)
         e.frame = self._node.tx.counter
+
+    def _sent_to(self, ip):
+        return sum(e.sent for e in self.ends if not e.heard and e.addr[:4] == ip)
 
     def send(self, what, addr, sock, number, seen=None, cookie=None):
         """One PROBE. `seen`: where the question came from that this answers."""
@@ -213,7 +216,7 @@ class Punch:
             wait = self.sweep.poll(now)
         left = ticks.diff(self._due, now)
         if left <= 0:
-            if self._all_sent() and (self.sweep is None or self.sweep.done(now)):
+            if self._round > _EACH + 2 and (self.sweep is None or self.sweep.done(now)):
                 self.lost("no packet of it came through")
                 return 0
             for e in self.ends:
@@ -222,10 +225,6 @@ class Punch:
             self._round += 1
             self._due = ticks.add(now, left)
         return left if left < wait else wait
-
-    def _all_sent(self):
-        """Did every endpoint get what it may, and the last of it time to come back?"""
-        return self._round > _EACH + 2
 
     def _poll_found(self, now):
         left = ticks.diff(self._due, now)

@@ -59,7 +59,7 @@ class Sweep:
         self._known = not _counts(p.nat)
         self._fresh = None
         self._order = Shuffled(pl.span, meet.rng) if pl.shuffle else None
-        self._rtt = max([100] + [x.rtt for x in meet.standing.list])
+        self._rtt = max([x.rtt for x in meet.standing.list] + [0]) or 200
         if _counts(meet.nat):
             # What we send to the peer takes the next port, so the look-up comes first.
             p.hold(_FRESH_MS, now)

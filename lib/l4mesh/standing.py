@@ -38,8 +38,7 @@ class Place:
         self.pinged = False  # somebody else keeps the mapping open
         self.due = now
         self.sent = 0
-        self.first = now
-        self.token = 0
+        self.asked = []  # [token, when] of those since it was last answered
         self.frame = 0
 
 
@@ -101,12 +100,13 @@ class Standing:
         o = tx.begin(T_REGISTER, p.sid, cookie=cookie)
         if cookie is None:
             if not p.sent:
-                p.first = now
-            p.token = tx.counter
+                p.asked = []
+            p.asked.append([tx.counter, now])
             p.due = ticks.add(now, _GAPS[p.sent])
             p.sent += 1
+        p.asked[-1][1] = now
         b = tx.buf
-        put30(b, o, p.token)
+        put30(b, o, p.asked[-1][0])
         b[o + 4 : o + 12] = self._meet.nat
         b[o + 12 : o + 18] = node.own.lan
         put16(b, o + 18, p.rtt)
@@ -118,17 +118,19 @@ class Standing:
         for p in self.list:
             if p.sent and p.frame == counter:
                 self._register(p, now, cookie)
-                p.first = now
                 return True
         return False
 
     def on_registered(self, sid, buf, o, addr, now) -> bool:
         """False: nobody asked for this."""
         p = self.of(sid, addr)
-        if p is None or not p.sent or u30(buf, o) != p.token:
+        if p is None or not p.sent:
             return False
-        if p.sent == 1:  # else it may answer an earlier one: wrong would be worse than unknown
-            p.rtt = max(1, min(ticks.diff(now, p.first), 2000))
+        token = u30(buf, o)
+        when = [x[1] for x in p.asked if x[0] == token]
+        if not when:
+            return False
+        p.rtt = max(1, min(ticks.diff(now, when[0]), 2000))
         p.sent = 0
         p.ok = buf[o + 4] == 0
         if not p.ok:

@@ -10,7 +10,7 @@
 A kind is mapping (the same for all, by address, by address and port), filter (anybody, by address,
 by address and port) and how ports are chosen; see KINDS. Also: routers that accept what nobody
 asked for and so lose a mapping to an early packet ("clash"), a firewall without NAT, UDP blocked,
-hairpin or none, time-outs, carrier NAT around homes, loss, jitter. Only for CPython.
+hairpin or none, time-outs, carrier NAT around homes, loss, jitter. Runs on both Pythons.
 """
 
 import heapq
@@ -80,6 +80,7 @@ class Router:
         self.back = {}  # (port, remote or None) -> inner endpoint
         self.open = {}  # (port, what the filter looks at) -> until
         self.taken = {}  # (port, remote) -> until: an early packet's
+        self.owner = {}  # port -> (inner endpoint, until)
         self.moved = {}  # inner endpoint -> port, after such a clash
         self.next = 20000 + net.bits(12)
         self.base = 20000 + 512 * net.bits(5)
@@ -88,8 +89,8 @@ class Router:
         how = self.how
         if how == "keep":
             port = self.moved.get(inner, inner[4] << 8 | inner[5])
-            until = self.taken.get((port, remote), 0)
-            if until > self.net.now:  # conntrack has a flow of that name already
+            lost = self.taken.get((port, remote), 0) > self.net.now  # conntrack has such a flow
+            if lost or self._used(port, inner):
                 port = self.moved[inner] = 1024 + self.net.bits(16) % 64512
             return port
         if how[0] == "+":
@@ -101,6 +102,14 @@ class Router:
             return 20000 + self.net.bits(13)
         low = how == "low" and (inner[4] << 8 | inner[5]) < 1024
         return 600 + self.net.bits(16) % 424 if low else 1024 + self.net.bits(16) % 64512
+
+    def _used(self, port, inner):
+        """Has somebody else inside this port?"""
+        other = self.owner.get(port)
+        if other is None or other[0] == inner or other[1] <= self.net.now:
+            self.owner[port] = (inner, self.net.now + self.timeout)
+            return False
+        return True
 
     def _look(self, remote):
         return {ALL: b"", ADDRESS: remote[:4], BOTH: remote}[self.filter]
@@ -342,8 +351,9 @@ class Net:
         """All nodes of this net know this one from a look-up, as an L4 node that helps."""
         h.node.own.set_endpoints(h.local, h.local)
         h.node.own.set_caps(CAP_ANSWERS | CAP_NAT)
-        while not h.node.own.ready or h.node.own._dirty:
+        for _ in range(8):
             h.node.own.poll(self.tick())
+        assert bytes(h.node.own.record[55:61]) == h.local
         self.helpers.append(h)
 
     def knows(self, h):
@@ -359,7 +369,7 @@ class Net:
         h.sent += 1
         if self.log is not None:
             self.log.append((self.now, h, port, dst, data))
-        if h.dead:
+        if h.dead or dst[0] == 0 or dst[0] >= 224:
             return
         if h.wall is not None:
             h.wall.out(end(h.ip, port), dst)
@@ -486,11 +496,12 @@ class Net:
         return Result(ok, at.get("a"), both, why, a.sent + b.sent - sent, a.told)
 
 
-def matrix_net(seed, kinds, loss=0.0, rtt=60, helpers=3, **more):
-    """A net with that many helpers and a pair of homes, ready to meet."""
-    net = Net(seed, loss=loss, rtt=rtt, **more)
+def matrix_net(seed, kinds, loss=0.0, rtt=60, helpers=3, ready=3000, **more):
+    """A net with that many helpers and a pair of homes, ready to meet. More loss begins then."""
+    net = Net(seed, loss=min(loss, 0.01), rtt=rtt, **more)
     for _ in range(helpers):
         net.helper(net.public(meet=False))
     a, b = (net.home(k) for k in kinds)
-    net.ready((a, b))
+    net.ready((a, b), ready)
+    net.loss = loss
     return net, a, b
