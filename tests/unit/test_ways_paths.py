@@ -1,0 +1,54 @@
+"""Paths that come and go; the whole of it is in test_ways.py."""
+
+from test_ways import DIRECT, RELAYED, Bed, direct
+
+
+def test_a_channel_that_comes_too_late_is_given_back():
+    b = Bed(meet=True)
+    b.a.ways.open(b.b.id, b.now)
+    b.w.touch(b.a)
+    b.run(5)
+    direct(b)  # 36 ms: before the word of the relay is here
+    b.run(3000)
+    assert b.way().state == DIRECT and len(b.l3.relay) == 0
+    assert [p.channel for p in b.way().paths] == [None]
+
+
+def test_who_lost_the_direct_path_takes_the_other_one_along():
+    b = Bed(meet=True)
+    b.open()
+    direct(b)
+    b.run(60000)
+    b.walls = True
+    b.b.ways.keeper.dead(b.way(b.b), b.way(b.b).use, -1, b.now)
+    b.w.touch(b.b)
+    b.run(1000)
+    assert b.way().state == RELAYED and b.way(b.b).state == RELAYED
+    assert b.answers(b.a, 2) == 2 and b.answers(b.b, 2) == 2
+
+
+def test_a_punch_for_nobody_closes_its_socket():
+    class Sock:
+        closed = False
+
+        def close(self):
+            self.closed = True
+
+    b = Bed()
+    for k in range(8):
+        b.a.ways.open(bytes((k + 1,)) * 16, b.now)
+    s = Sock()
+    b.a.ways.paths.met(b.b.short_id, b.b.link.local, s, 100, "direct")
+    assert s.closed and b.way() is None
+    b.a.ways.paths.met(b.b.short_id, None, None, 100, "nobody there")
+    assert b.way() is None
+
+
+def test_two_directions_disagree_and_the_second_word_counts():
+    b = Bed(meet=True)
+    b.open()
+    direct(b)
+    other = bytes((10, 77, 2, 99, 16, 8))
+    b.a.ways.paths.met(b.b.short_id, other, None, 170, "direct")
+    assert b.way().use.addr == other and b.way().state == DIRECT
+    assert len([e for e in b.events if e[1] == "a" and e[2] == DIRECT]) <= 1
