@@ -82,6 +82,7 @@ class Board:
         self.rest = rest_ms * 1000
         self.began = rng.getrandbits(30) % (self.round + self.rest)
         self.said = self.data = None
+        self.spoken = 0
         self.on = True
         self.found = {}
 
@@ -91,6 +92,7 @@ class Board:
 
     def speaks(self, us):
         """The advertisement of this round."""
+        self.spoken += 1
         k = (us + self.began) // (self.round + self.rest)
         if k != self.said:
             self.said = k

@@ -16,6 +16,7 @@ from l4tools.bench import (
     counts,
     crypto,
     deployed,
+    discovery,
     flashed,
     joined,
     memory,
@@ -37,6 +38,7 @@ PARTS: dict[str, tuple[list[str], Callable[[Report, bool], None]]] = {
     "deployed": (deployed.ROWS, deployed.measure),
     "flashed": (flashed.ROWS, flashed.measure),
     "readings": (readings.ROWS, readings.measure),
+    "discovery": (discovery.ROWS, discovery.measure),
     "crypto": ([name for name, _, _ in crypto.ROWS], crypto.measure),
 }
 
