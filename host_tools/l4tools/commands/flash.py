@@ -59,6 +59,9 @@ def flash(
     app_file: Annotated[
         Path | None, typer.Option("--app", help="becomes the board's app.py", metavar="FILE")
     ] = None,
+    ble: Annotated[
+        bool, typer.Option("--ble", help="fetch aioble, which Bluetooth needs, once")
+    ] = False,
     erase: Annotated[
         bool, typer.Option("--erase", help="a new board: identity, files, readings go")
     ] = False,
@@ -101,7 +104,7 @@ def flash(
     if bool(image) != bool(board) or (flash_size or count > 1) and not image:
         raise typer.BadParameter("--image needs --board; --count and --flash-size need --image")
     network = session.load_network()
-    order = Order(firmware or "", checksum, settings, app_file, erase, dry_run)
+    order = Order(firmware or "", checksum, settings, app_file, erase, dry_run, ble)
     keep.merged(keep.of_network(network), settings)  # a mistake shows before a board is touched
     if image:
         _factory(session, network, order, image, count, str(board), flash_size)
@@ -243,7 +246,9 @@ def _factory(session, network, order, out, count, board, flash_mib) -> None:
         if flash_mib
         else (_USUAL if _USUAL in spec.layouts else min(spec.layouts))
     )
-    files = factory.make(spec, fw, size, order.settings, network, out, count, order.app)
+    files = factory.make(
+        spec, fw, size, order.settings, network, out, count, order.app, order.ble, session.out.note
+    )
     rows = [{"file": p, "bytes": p.stat().st_size, "flash": size, "board": board} for p in files]
     session.out.table(rows)
     session.out.note(

@@ -32,6 +32,13 @@ def up(
     loss: Annotated[
         float, typer.Option("--loss", help="part of datagrams lost, 0 to 0.9", min=0, max=0.9)
     ] = 0,
+    ble: Annotated[
+        bool, typer.Option("--ble", help="the boards have Bluetooth: a simulated radio")
+    ] = False,
+    no_wifi: Annotated[
+        float,
+        typer.Option("--no-wifi", help="part of the boards out of WiFi's reach", min=0, max=0.9),
+    ] = 0,
     keep: Annotated[
         bool, typer.Option("--keep", help="go on with the flash and stores of the last time")
     ] = False,
@@ -43,7 +50,8 @@ def up(
     place, path, phrase = _owner(session, name or session.network_name)
     order = {
         "name": place.name, "network": str(path), "passphrase": phrase, "boards": boards,
-        "lans": min(lans, boards), "heap": heap, "loss": loss, "keep": keep,
+        "lans": min(lans, boards), "heap": heap, "loss": loss, "keep": keep, "ble": ble,
+        "no_wifi": no_wifi,
     }  # fmt: skip
     client.start(place, order)
     try:
@@ -218,6 +226,25 @@ def power(
 
     row = _call(session, switch)
     session.out.record({k: row[k] for k in ("name", "state", "starts", "taken", "pid")})
+
+
+@app.command("wifi", epilog="Example: l4 mesh wifi lan1-2 on")
+def wifi(
+    ctx: typer.Context,
+    board: Annotated[str, typer.Argument(help="its name", metavar="BOARD")],
+    on: Annotated[str, typer.Argument(help="on or off", metavar="on|off")],
+) -> None:
+    """Bring a board's access point into its reach, or out of it."""
+    if on not in ("on", "off"):
+        raise typer.BadParameter("say on or off, not %r" % on)
+    session: Session = ctx.obj
+
+    def change(client):
+        _known(client, board)
+        return client.wifi(name=board, on=on == "on")
+
+    row = _call(session, change)
+    session.out.record({k: row[k] for k in ("name", "state", "wifi")})
 
 
 @app.command("console", epilog="Example: l4 mesh console lan1-1 --lines 20")

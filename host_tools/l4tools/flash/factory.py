@@ -7,12 +7,15 @@ keys are made on the board; no image holds a key. Written with any tool, at offs
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .. import blelib
 from ..boards import BoardSpec
 from ..errors import ToolError
 from ..frozen import beside, held_by
+from ..image import compiled
 from ..network import Network
 from . import firmware, keep, partitions
 from .partitions import SECTOR
@@ -37,8 +40,10 @@ def make(
     out: Path,
     count: int = 1,
     app: Path | None = None,
+    ble: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
-    """Write the images; none is written over an existing file."""
+    """Write the images; none is written over an existing file. `ble`: aioble may be fetched."""
     from .. import tickets
 
     if spec.chip_id is not None and fw.chip_id != spec.chip_id:
@@ -52,6 +57,7 @@ def make(
     place = partitions.vfs(fw.rows, flash_size, fw.numbers)
     base = beside(keep.files(keep.read_app(app) if app else None), held_by(fw.app.data))
     config = keep.merged(spec.config(), keep.of_network(network), settings)
+    base.update(compiled(blelib.for_board(ble, spec.ble, config, {}, tell)))
     given = tickets.issue(network, count)
     for path, ticket in zip(paths, given, strict=True):
         data = keep.image(base, config, {"ticket": ticket}, place.blocks)

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import boards
+from .. import blelib, boards
 from ..errors import Refused, ToolError
 from ..frozen import beside, held_after
+from ..image import compiled
 from ..network import Network
 from . import backups, choose, headers, keep, nvs, oldfs, partitions, plan
 from .firmware import Firmware, check_chip
@@ -32,6 +33,7 @@ class Order:
     app: Path | None = None
     erase: bool = False
     dry_run: bool = False
+    ble: bool = False  # aioble may be fetched
 
 
 @dataclass
@@ -152,6 +154,10 @@ class Job:
         firmware = self.firmware.app.data if self.firmware else None
         held = held_after(firmware, fs.files, bool(self.there.network))
         base = beside(keep.files(app, self.kept.files), held)
+        more = blelib.for_board(
+            self.order.ble, self.spec.ble, self.config, self.kept.files, self._note
+        )
+        base.update(compiled(more))
         same = (
             not self.backup
             and fs.state == oldfs.GOOD

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from l4tools import blelib
 from l4tools.errors import ToolError
-from l4tools.image import build_image, project_files, read_image
+from l4tools.image import build_image, compiled, project_files, read_image
 from l4tools.mesh.tiers import UPSTREAM
 from l4tools.network import Network
 from l4tools.vboard.rack import Rack
@@ -35,7 +36,9 @@ class Boards:
         on_line: Callable[[str, str], None] | None = None,
         on_event: Callable[[str, str], None] | None = None,
         app: Path | None = None,
+        radio: tuple[str, int] | None = None,
     ):
+        """`radio`: address of a simulated Bluetooth radio, which all boards then have."""
         self.network = network
         self.ids: dict[str, bytes] = {}
         self.joined: dict[str, int] = {}  # board -> ms from the node's start
@@ -43,9 +46,10 @@ class Boards:
         self._user_line = on_line
         self._app = app
         self._compiled = None
+        self._ble = radio is not None
         self.heap = int(os.environ.get("L4_HEAP", 0)) or settings()["heap"]["limit"]
         self._given: set[str] = set()
-        self.rack = Rack(folder, hub, on_line=self._line, on_event=on_event)
+        self.rack = Rack(folder, hub, on_line=self._line, on_event=on_event, radio=radio)
 
     def start(self) -> "Boards":
         self.rack.run_in_thread()
@@ -74,6 +78,8 @@ class Boards:
             if self._app is not None:
                 files["app.py"] = self._app
             self._compiled = read_image(build_image(None, None, files))
+            if self._ble:
+                self._compiled.update(compiled(blelib.for_virtual()))
         return self._compiled
 
     def power_on(self, name: str) -> None:

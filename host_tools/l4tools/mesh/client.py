@@ -89,16 +89,17 @@ def state(place: Place) -> dict:
 
 
 def wait_joined(place: Place, seconds: float, tell: Callable[[str], None]) -> dict:
-    """The state once all boards are registered; Unavailable names those that are not."""
+    """The state once all boards that WiFi reaches are registered; Unavailable names the others."""
     end = time.monotonic() + seconds
     told = -1
     stuck_s = None  # since when nobody who is missing can still come
     while True:
         now = state(place)
-        missing = [b for b in now["boards"] if b["joined_ms"] is None]
-        joined = len(now["boards"]) - len(missing)
+        there = [b for b in now["boards"] if b["wifi"]]
+        missing = [b for b in there if b["joined_ms"] is None]
+        joined = len(there) - len(missing)
         if joined != told:
-            tell("%d of %d boards have joined" % (joined, len(now["boards"])))
+            tell("%d of %d boards have joined" % (joined, len(there)))
             told = joined
         if not missing:
             return now
@@ -115,7 +116,7 @@ def wait_joined(place: Place, seconds: float, tell: Callable[[str], None]) -> di
             raise Unavailable(
                 "%d of %d boards did not join in %d s (%s). The mesh runs on: look with "
                 "`l4 mesh console %s`, or stop it with `l4 mesh down`."
-                % (len(missing), len(now["boards"]), seconds, said, missing[0]["name"])
+                % (len(missing), len(there), seconds, said, missing[0]["name"])
             )
         time.sleep(0.1)
 

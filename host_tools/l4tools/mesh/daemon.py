@@ -1,9 +1,9 @@
 """`python -m l4tools.mesh.daemon`: hub, tiers and virtual boards of one mesh, until it is stopped.
 
 Its order is one line of JSON on stdin, since it holds the passphrase: {"name", "network" (file),
-"passphrase", "boards", "lans", "heap", "loss", "keep"}. Operations of the control socket: state,
-stop, cut, heal, power, console. SIGTERM stops it as `stop` does. If it is killed, its boards and
-tiers end with it.
+"passphrase", "boards", "lans", "heap", "loss", "keep", "ble", "no_wifi"}. Operations of the
+control socket: state, stop, cut, heal, power, wifi, console. SIGTERM stops it as `stop` does. If
+it is killed, its boards and tiers end with it.
 """
 
 import json
@@ -21,6 +21,7 @@ from l4tools.lan.hub import Hub
 from l4tools.lan.loop import Loop
 from l4tools.mesh.boards import Boards
 from l4tools.mesh.heard import Heard
+from l4tools.mesh.nearby import place_of, radio_word, without_wifi
 from l4tools.mesh.place import Place
 from l4tools.mesh.tiers import MQTT, UPSTREAM, tier_on_hub
 from l4tools.network import Network
@@ -42,6 +43,8 @@ class Mesh:
         self.heard: dict[str, Heard] = {}
         self.hub = Hub().start()
         self.boards: Boards | None = None
+        self.radio = None  # Bluetooth's
+        self.away: set[str] = set()  # boards whose WiFi is out of reach
 
     # life
 
@@ -54,8 +57,17 @@ class Mesh:
             if self._stop.is_set():
                 return
             self._start_tier(level)
+        if order.get("ble"):
+            from l4tools.radio.broker import Radio  # bumble comes with it
+
+            self.radio = Radio().start()
         self.boards = Boards(
-            folder / "boards", self.hub, self.network, on_line=self._line, on_event=self._event
+            folder / "boards",
+            self.hub,
+            self.network,
+            on_line=self._line,
+            on_event=self._event,
+            radio=self.radio and self.radio.address,
         ).start()
         lans = order["lans"]
         for lan, place in sorted((k % lans + 1, k // lans + 1) for k in range(order["boards"])):
@@ -63,6 +75,10 @@ class Mesh:
             self.heard[name] = Heard()
             ip = "10.77.%d.%d" % (lan, 10 + place)
             self.boards.add(name, ip, {}, keep=order["keep"], heap=order["heap"] or None)
+            if self.radio is not None:
+                self.radio.place(ip, *place_of(ip))
+        for name in without_wifi(list(self.heard), order.get("no_wifi", 0)):
+            self.wifi(name, False)
         for name in self.heard:
             if self._stop.is_set():
                 return
@@ -105,6 +121,8 @@ class Mesh:
             self.boards.close()
         for level in sorted(self.tiers, reverse=True):
             self.tiers[level].stop()
+        if self.radio is not None:
+            self.radio.close()
         self.hub.close()
 
     # from the boards, in the rack's thread
@@ -125,11 +143,13 @@ class Mesh:
             "cut": self.cut,
             "heal": self.heal,
             "power": self.power,
+            "wifi": self.wifi,
             "console": self.console,
         }
 
     def state(self) -> dict:
         """What is seen from outside, and what each board says of itself."""
+        energy = self.radio.energy() if self.radio is not None else {}
         return {
             "name": self.place.name,
             "network": self.network.network_id.hex(),
@@ -139,7 +159,7 @@ class Mesh:
             "upstream": {str(t): a for t, a in UPSTREAM},
             "cuts": self.cuts,
             "tiers": [self._tier(level) for level in list(self.tiers)],
-            "boards": [self._board(b) for b in self._ps()],
+            "boards": [self._board(b, energy) for b in self._ps()],
             "traffic": self.hub.stats()["fate"],
         }
 
@@ -158,13 +178,15 @@ class Mesh:
             "log": str(self.place.folder / ("l%d.log" % level)),
         }
 
-    def _board(self, b):
+    def _board(self, b, energy=None):
         word = self.heard[b["name"]].word()
         return {
             "name": b["name"],
             "node": word.pop("node"),
             "address": b["ip"] + ":4104",
             "state": b["state"],
+            "wifi": b["name"] not in self.away,
+            "bluetooth": radio_word((energy or {}).get(b["ip"])),
             **word,
             "taken": b["taken"],
             "starts": sum(b["starts"].values()),
@@ -212,6 +234,13 @@ class Mesh:
     def power(self, name: str, on: bool) -> dict:
         self._known(name)
         (self.boards.power_on if on else self.boards.power_cut)(name)
+        return next(self._board(b) for b in self._ps() if b["name"] == name)
+
+    def wifi(self, name: str, on: bool) -> dict:
+        """Its access point comes into reach, or goes out of it."""
+        self._known(name)
+        self.boards.rack.wifi(name, on)
+        (self.away.discard if on else self.away.add)(name)
         return next(self._board(b) for b in self._ps() if b["name"] == name)
 
     def _known(self, name):
