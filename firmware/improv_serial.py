@@ -132,12 +132,18 @@ class Host:
     def url(self):
         return b""
 
+    def identify(self):
+        console.say("identify: it is this board")
+        if self._s.node is not None:
+            self._s.care().do(1, 10, 0)  # the LED blinks
+
 
 class Session:
+    """`out`: what tells a client by Bluetooth (improv_ble.py), which uses the machine alone."""
+
     def __init__(self, s, now, out=None):
-        self._out = out or Out()
         self._packets = codec.Packets(6)
-        self._improv = Improv(Host(s), self._out)
+        self.machine = self._improv = Improv(Host(s), out or Out(), out is not None)
         self._last = now
 
     def push(self, b, now):

@@ -199,6 +199,10 @@ def _add_ble(s, rng):
 
         bluetooth_start.begin(s, rng)
         unload("bluetooth_start", "bluetooth_first")
+        import meeting_start
+
+        meeting_start.begin(s)
+        unload("meeting_start")
 
 
 def _add_listening(s, rng):

@@ -72,11 +72,11 @@ class Supervisor:
         unload("provision", "l4mesh_io.store_nvs")
         return save(name, data)
 
-    def improv(self, now):
-        """An Improv packet begins on the serial line."""
+    def improv(self, now, out=None):
+        """An Improv packet begins on the serial line; or a window for it by Bluetooth (`out`)."""
         from improv_serial import Session
 
-        return Session(self, now)
+        return Session(self, now, out)
 
     # jobs of the runner: f(now) -> ms
 

@@ -14,6 +14,7 @@ store.
     ntp                     who is asked for the time when the mesh does not know it; "": nobody
     ble ble_company         auto: Bluetooth where the board has it, or never; the maker's id in
                             advertisements (65535 is for tests, docs/protocol.md 11)
+    ble_name button_pin     true: tell anybody `name` by Bluetooth; button to ground for Improv
     wifi metered            [[name, password], ..] in order of liking; true: traffic costs money
     mode relay              auto or the user's own word; never: answer within the quota only
     cache p2p               slots of the look-up cache; neighbours asked outside the own LAN

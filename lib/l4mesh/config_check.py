@@ -27,6 +27,7 @@ mode c auto passive standard active
 relay c auto never
 ble c auto never
 ble_company i 65535 0 65535
+ble_name b 0
 cache i 50 8 5000
 p2p i 4 0 16
 hello_min_s i 1 1 60
@@ -35,6 +36,7 @@ lifetime_min i 30 1 1440
 battery_pin n - 0 99
 battery_divider i 2 1 20
 led_pin n - 0 99
+button_pin n - 0 99
 interval_s i 10 1 86400
 queue_segments i 16 2 4096
 volatile b 0

@@ -55,7 +55,7 @@ class Faces:
         self._looked = None
         of(node).serve(BLE, self.send)
         node.late.append(self)
-        node.notes["bluetooth"] = self.why
+        node.notes["meetings"] = self.why
 
     # links
 

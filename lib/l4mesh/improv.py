@@ -72,9 +72,9 @@ class Improv:
             self.state = JOINED
 
     def authorize(self, now):
-        """Somebody pressed the button (Bluetooth)."""
+        """Somebody pressed the button (Bluetooth); also where there is WiFi: for another one."""
         self._due = ticks.add(now, _ALLOWED_MS)
-        if self.state == WAITING:
+        if self.state != JOINING:
             self._become(READY)
 
     def bad(self):

@@ -62,6 +62,13 @@ def result(command, strings):
     return bytes((command, len(data))) + data
 
 
+def advert(state, capabilities):
+    """The advertisement, 31 bytes: flags, service UUID (little endian), service data 4677."""
+    uuid = b"\x00\x80\x26\x78\x74\x27\x63\x46\x72\x22\x28\x62\x68\x77\x46\x00"
+    data = bytes((state, capabilities, 0, 0, 0, 0))
+    return b"\x02\x01\x06\x11\x07" + uuid + b"\x09\x16\x77\x46" + data
+
+
 def credentials(data):
     """(name, password) out of the data of W_WIFI, as text; None when it is malformed."""
     n = len(data)

@@ -8,6 +8,7 @@
     b.hurry()                                end the scan, so that `after` comes now
     b.after = f       coroutine function f(b): awaited after each round, when nothing scans
     b.guest = f       coroutine function f(connection): who connected to us. None: nobody can
+    b.instead = f     f() -> 31 bytes to be said in every second round, or None
     b.links           links that are open: whoever opens one counts it, so that none loses its id
 
 A round takes 5 to 10 s: one advertisement, all the time, every 211 to 257 ms (off the multiples of
@@ -54,7 +55,7 @@ class Ble:
         self._hushed = self._hurried = False
         self._said = ""
         self.addr = bytes(6)
-        self.after = self.guest = None
+        self.after = self.guest = self.instead = None
         self.links = self.errors = self.rounds = 0
         self.listened = 0  # ms of scans, whatever their duty
 
@@ -102,7 +103,10 @@ class Ble:
         if self._rotate_at is None or ticks.diff(now, self._rotate_at) >= 0 and not self.links:
             self._rotate(now)
         ms = 5000 + self._rng.getrandbits(16) % 5000
-        adv = asyncio.create_task(self._advertise(bytes(self.near.voice.advert(self.addr))))
+        data = self.instead() if self.instead is not None and self.rounds & 1 else None
+        if data is None:
+            data = bytes(self.near.voice.advert(self.addr))
+        adv = asyncio.create_task(self._advertise(data))
         try:
             if self._shared:
                 await self._sleep(2000 + ms % 2000)

@@ -53,6 +53,7 @@ class Gatt:
         self._said = b""
         self._ends = self._last = None
         self._eager = True
+        self.holds = None  # holds(connection): it may stay without a word of the mesh
         self.service = s = aioble.Service(SERVICE)
         record = _Record(s, RECORD, read=True, initial=bytes(152))
         record.value_for = self._value
@@ -137,7 +138,9 @@ class Gatt:
             data = face.next()
             if data is not None:
                 await self._notify(connection, data)
-            elif self._faces.tick(face, self._now()):
+            elif self._faces.tick(face, self._now()) or (
+                self.holds is not None and not face.over and self.holds(connection)
+            ):
                 await asyncio.sleep_ms(LOOK_MS)
             else:
                 return

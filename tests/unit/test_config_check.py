@@ -27,6 +27,8 @@ def test_every_number_is_held_to_its_bounds():
 
 def test_pins_may_be_null():
     assert _checked({"battery_pin": None})["battery_pin"] is None
+    assert _checked({"button_pin": 0})["button_pin"] == 0 and _checked({})["button_pin"] is None
+    assert _checked({})["ble_name"] is False
     assert _checked({"led_pin": 2})["led_pin"] == 2
     assert "null" in _bad({"battery_pin": "34"})
 

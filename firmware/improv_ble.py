@@ -1,0 +1,151 @@
+# floor 9: firmware
+# Improv WiFi over Bluetooth: a window of minutes. RAM: 2 kB, while it is open 10 kB more.
+"""w = Window(s, now)     `w.service` for aioble.register_services(); `s`: the supervisor
+w.open(now, ms)        by boot, where no WiFi is configured, or by the board's button
+w.advert() -> bytes    to say instead of the own advertisement, None: closed
+w.poll(now) -> ms      closes it: when the time is over, or 5 s after the board joined a network
+
+With a button (`button_pin`: to ground) a client has to wait until it is pressed, and a press opens
+the window, too. A board without one takes a network from whoever comes within minutes of power-on
+(https://www.improv-wifi.com, "authorized"): who can cut its power could write its flash as well.
+The state machine is that of the serial line (l4mesh/improv.py).
+"""
+
+import asyncio
+import gc
+
+import aioble
+import bluetooth
+import console
+import machine
+from l4mesh import ticks
+from l4mesh.compat import const
+from l4mesh_io.unload import unload
+
+BOOT_MS = 300000
+BUTTON_MS = 120000
+_UUID = "00467768-6228-2272-4663-27747826800%d"
+_CAPABILITIES = const(0x0F)
+_WAITING = const(1)  # states of improv.py, which is not loaded yet
+_JOINING = const(3)
+_JOINED = const(4)
+_AFTER_MS = const(5000)
+_LOOK_MS = const(100)
+_ROOM = const(260)
+_MODULES = ("improv_serial", "l4mesh.improv", "l4mesh.improv_codec")
+
+
+class Window:
+    def __init__(self, s, now):
+        self._s = s
+        self._now = now
+        self._pin = None
+        if s.cfg.button_pin is not None:
+            self._pin = machine.Pin(s.cfg.button_pin, machine.Pin.IN, machine.Pin.PULL_UP)
+        self._down = False
+        self._end = self._joined = self._client = self._codec = self._got = None
+        self.improv = None  # the machine, while it is open
+        self.service = v = aioble.Service(bluetooth.UUID(_UUID % 0))
+        told = {"read": True, "notify": True}
+        self._state = self._char(v, 1, initial=b"\x01", **told)
+        self._error = self._char(v, 2, initial=b"\x00", **told)
+        self._command = aioble.BufferedCharacteristic(
+            v, bluetooth.UUID(_UUID % 3), write=True, capture=True, max_len=_ROOM
+        )
+        self._result = self._char(v, 4, initial=b"", **told)
+        self._char(v, 5, read=True, initial=bytes((_CAPABILITIES,)))
+        asyncio.create_task(self._mail())
+
+    def _char(self, service, n, **more):
+        return aioble.Characteristic(service, bluetooth.UUID(_UUID % n), **more)
+
+    def open(self, now, ms):
+        self._end = ticks.add(now, ms)
+        if self.improv is None:
+            gc.collect()
+            try:
+                self._load(now)
+            except MemoryError:
+                return self._close("no room for it; restart the board to try again")
+            console.say("Improv by Bluetooth: open for %d minutes" % (ms // 60000))
+        if self._pin is None or self._down:
+            self.improv.authorize(now)
+
+    def _load(self, now):
+        from l4mesh import improv_codec
+
+        self._codec = improv_codec
+        self._got = improv_codec.Written()
+        self._joined = None
+        self.improv = self._s.improv(now, self).machine
+        self.state(self.improv.state)
+
+    def _close(self, why):
+        self.improv = self._codec = self._got = None
+        unload(*_MODULES)
+        gc.collect()
+        console.say("Improv by Bluetooth: closed, " + why)
+
+    def advert(self):
+        m = self.improv
+        return None if m is None else self._codec.advert(m.state, _CAPABILITIES)
+
+    def poll(self, now):
+        if self._pin is not None:
+            down = not self._pin.value()
+            if down and not self._down:
+                self._down = True
+                self.open(now, BUTTON_MS)
+            self._down = down
+        m = self.improv
+        if m is None:
+            return _LOOK_MS if self._pin is not None else 60000
+        ms = m.poll(now)
+        if m.state == _WAITING and self._pin is None:
+            m.authorize(now)
+        if m.state != _JOINED:
+            self._joined = None
+            if m.state != _JOINING and ticks.diff(now, self._end) >= 0:
+                self._close("its time is over")
+        elif self._joined is None:
+            self._joined = now
+        elif ticks.diff(now, self._joined) >= _AFTER_MS:
+            self._close("the board has WiFi")
+        return min(ms, _LOOK_MS)
+
+    def holds(self, connection):
+        """May this link go on without a word of the mesh?"""
+        return self.improv is not None
+
+    async def _mail(self):
+        # For ever: what nobody takes would stand in the way of the node's own service.
+        while True:
+            connection, data = await self._command.written()
+            m = self.improv
+            if m is not None:
+                self._client = connection
+                now = self._now()
+                done = self._got.push(data, now)
+                if done == self._codec.DONE:
+                    m.command(self._got.command, self._got.data, now)
+                elif done == self._codec.BAD:
+                    m.bad()
+
+    # what the machine tells
+
+    def state(self, code):
+        self._state.write(bytes((code,)), send_update=True)
+
+    def error(self, code):
+        self._error.write(bytes((code,)), send_update=True)
+
+    def result(self, command, strings):
+        """In one notification; of a scan the nearest that fit into it."""
+        c = self._codec
+        client = self._client
+        room = (client.mtu if client is not None and client.mtu else 23) - 3
+        data = c.summed(c.result(command, strings))
+        while command == c.W_SCAN and len(data) > room and strings:
+            strings = strings[:-3]
+            data = c.summed(c.result(command, strings))
+        self._result.write(data, send_update=True)

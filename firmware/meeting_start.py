@@ -1,0 +1,69 @@
+# floor 10: firmware
+# Neighbours by Bluetooth are met, not only heard; Improv by Bluetooth. RAM: none after.
+"""begin(s), once `s.ble` runs: the GATT service (l4mesh_io/ble_gatt.py), links (l4mesh/faces.py),
+and a window for Improv (improv_ble.py) on a board that has no WiFi configured, or a button.
+Without room for it neighbours are heard, but not met. start.py unloads this module.
+"""
+
+import gc
+import json
+
+import console
+from l4mesh.counters import C_MEM_ERROR
+from l4mesh.wire import MODE_NAMES
+from l4mesh_io import clock
+from l4mesh_io.unload import unload
+
+
+def begin(s):
+    ble = s.ble
+    if ble is None:
+        return
+    gc.collect()
+    try:
+        _meet(s, ble)
+    except MemoryError:
+        s.node.counters.inc(C_MEM_ERROR)
+        ble.after = ble.guest = ble.instead = None
+        unload("l4mesh_io.ble_gatt", "l4mesh_io.ble_ask", "improv_ble")
+        unload(*["l4mesh." + name for name in ("faces", "face", "meeting", "met", "pieces")])
+        console.say("neighbours by Bluetooth are heard, but not met: there is no room for it")
+
+
+def _meet(s, ble):
+    from l4mesh.faces import Faces
+    from l4mesh_io.ble_gatt import Gatt
+
+    window = None
+    if not s.cfg.wifi or s.cfg.button_pin is not None:
+        from improv_ble import BOOT_MS, Window
+
+        window = Window(s, clock.now)
+    g = Gatt(ble, Faces(s.node, s.node.nearby), clock.now, status(s))
+    if window is None:
+        ble.aioble.register_services(g.service)
+    else:
+        ble.aioble.register_services(g.service, window.service)
+        if not s.cfg.wifi:
+            window.open(clock.now(), BOOT_MS)
+        ble.instead = window.advert
+        g.holds = window.holds
+        s.runner.add(window.poll)
+    s.runner.add(g.poll)
+
+
+def status(s):
+    """What anybody may read: mode, and does it reach an upstream; its name only if so set."""
+    said = [None, b""]
+    node = s.node
+
+    def text():
+        now = (node.serve.mode, node.hello.uplink)
+        if now != said[0]:
+            d = {"l4": 1, "mode": MODE_NAMES[now[0]], "uplink": now[1]}
+            if s.cfg.ble_name:
+                d["name"] = s.cfg.name
+            said[:] = now, json.dumps(d).encode()
+        return said[1]
+
+    return text
