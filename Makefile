@@ -25,7 +25,7 @@ js-deps:         ## Debian's node and npm, for the test with the Improv project'
 	apt-get install -y --no-install-recommends nodejs npm
 
 nat-deps:        ## Debian packages that the NAT lab needs (root)
-	apt-get install -y --no-install-recommends iproute2 nftables
+	apt-get install -y --no-install-recommends iproute2 nftables miniupnpd
 
 soak: .venv/.test    ## the long tests at full length
 	L4_SOAK=1 $(PY) -m pytest -n 2 tests

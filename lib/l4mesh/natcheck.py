@@ -24,7 +24,7 @@ from .compat import const
 from .endpoint import format_endpoint
 from .nat_ear import Ears
 from .nat_filter import ELSEWHERE, FROM_HERE
-from .nat_type import BLOCKED, NOTHING, SUBS, SYMMETRIC, TYPES, UNKNOWN, Seen, classify
+from .nat_type import BLOCKED, FIXED, NOTHING, SUBS, SYMMETRIC, TYPES, UNKNOWN, Seen, classify
 from .peers import P_REMOTE
 
 _FIRST_MS = const(3000)  # after the start: until tiers were heard
@@ -104,7 +104,10 @@ class NatCheck:
         self._due = ticks.add(now, every + (every >> 11) * self.node.entropy(1)[0])
 
     def _judge(self):
-        self.seen.fixed = self._fixed
+        f = self._fixed
+        m = self.seen.main
+        # A router behind another NAT promises what it does not have.
+        self.seen.fixed = f if f is not None and (m is None or f[:4] == m[:4]) else None
         self.seen.metered = bool(self.node.cfg.metered)
         b = classify(self.seen)
         if b != self.summary:
@@ -204,7 +207,7 @@ class NatCheck:
             text += ", " + SUBS[s[1]]
         if self.seen.main is not None:
             text += ", seen as " + format_endpoint(self.seen.main)
-        if self._fixed is not None:
+        if s[3] & FIXED:
             text += ", the router maps " + format_endpoint(self._fixed)
         return text
 
@@ -218,7 +221,7 @@ class NatCheck:
             d["mapped"] = sorted(set([format_endpoint(m[3]) for m in seen.mapped]))
             d["seen"] = None if seen.main is None else format_endpoint(seen.main)
             d["took_ms"] = self.took_ms
-        d["fixed"] = None if self._fixed is None else format_endpoint(self._fixed)
+        d["fixed"] = format_endpoint(self._fixed) if self.summary[3] & FIXED else None
         return d
 
 

@@ -226,8 +226,12 @@ def test_a_fixed_mapping_opens():
     s = b.go()
     assert s[3] & 1 and s[4:6] == b"\x10\x08"
     assert "the router maps %s" % format_endpoint(at) in b.check.why()
+    b.check.fixed(b"\xc6\x12\x00\x08\x10\x08")  # a router behind another one
+    assert not b.check.summary[3] & 1 and b.check.document()["fixed"] is None
+    b.check.fixed(at)
+    assert b.check.document()["fixed"] == format_endpoint(at)
     b.check.fixed(None)
-    assert not b.check.summary[3] & 1 and len(b.changes) == 2
+    assert not b.check.summary[3] & 1 and len(b.changes) == 4
 
 
 def test_metered_is_said():
