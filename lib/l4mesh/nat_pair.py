@@ -66,7 +66,8 @@ _SEQUENCE = const(512)  # of one that moves on with every packet of a sweep
 _SOCKETS = const(6)
 _ROLL = const(160)  # fresh mappings for a birthday over all ports
 _ROLL_FEW = const(24)  # where one sweep meets each of them
-_EARLY_MS = const(450)
+_EARLY_MS = const(150)
+_PACKET_MS = const(2)  # 500 a second
 _NEWS_MS = const(150)  # until they have heard which port is next, and have sent to it
 
 # What a side is for the other one.
@@ -174,7 +175,9 @@ def _hard(mine, theirs):
         return p
     p.low = mine[1] == LOW
     p.fresh = _ROLL_FEW if _narrow(mine) else _ROLL
-    p.wait_ms = _EARLY_MS if early else 0
+    # All of their packets first: one of mine that is before theirs takes their mapping's place,
+    # and what they send from then on to anybody new leaves by another port.
+    p.wait_ms = _EARLY_MS + _PACKET_MS * _aim(mine, 0).count if early else 0
     return p
 
 
