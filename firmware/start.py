@@ -16,7 +16,7 @@ from l4mesh import ed25519
 from l4mesh.endpoint import id_text, parse_endpoint
 from l4mesh.node import Node
 from l4mesh.prng import XorShift
-from l4mesh.wire import T_HAND
+from l4mesh.wire import T_HAND, T_MAIL
 from l4mesh_io import clock, recorder
 from l4mesh_io.runner import Runner
 from l4mesh_io.udp import Udp
@@ -56,7 +56,8 @@ def _wait(s):
 def _node(s):
     """True, or the public key of a board that has to be given its keys."""
     cfg = s.cfg
-    ident, entropy = _identity()
+    sleeper = _sleeper(s)
+    ident, entropy = _identity(sleeper and sleeper.epoch)
     unload("provision", "l4mesh.identity", "l4mesh_io.entropy", "l4mesh_io.store_nvs")
     if ident.missing:
         return id_text(ident.public)
@@ -100,20 +101,39 @@ def _node(s):
         _add_listening(s, rng)
         _add_ble(s, rng)
     _add_ota(s)
-    _add_scout(s)
     s.sample(now)
     s.runner.add(s.sample)
-    node.start(now)
+    _begin(s, sleeper, now)
     return True
 
 
-def _identity():
+def _sleeper(s):
+    """What puts this board to sleep, where the settings say so."""
+    if not s.cfg.sleep_s or s.safe:
+        return None
+    from sleeper import Sleeper
+
+    return Sleeper(s.cfg)
+
+
+def _begin(s, sleeper, now):
+    if sleeper:
+        sleeper.ready(s)
+    else:
+        _add_scout(s)
+        _add_post(s)
+    s.node.start(now)
+    if sleeper:
+        sleeper.started()
+
+
+def _identity(epoch):
     from l4mesh.identity import Identity
     from l4mesh_io.entropy import entropy, make_seed
     from provision import open_store
 
     seed = lambda: make_seed(machine.unique_id())
-    return Identity.load(open_store(), seed, ed25519.public_key), entropy
+    return Identity.load(open_store(), seed, ed25519.public_key, epoch), entropy
 
 
 def _no_ticket():
@@ -165,6 +185,20 @@ def _add_scout(s):
             unload("l4mesh.scout")
 
     node.hello.lonely = lonely
+
+
+def _add_post(s):
+    """Mail for this node, or for a neighbour that sleeps: what takes it comes with the first."""
+    node = s.node
+
+    def first(slot, buf, addr, now):
+        from l4mesh.post import Post
+
+        post = Post(node)
+        node.notes["mail"] = post.why
+        post.on_mail(slot, buf, addr, now)
+
+    node.inbox.handle(T_MAIL, first)
 
 
 def _add_app(s):

@@ -307,6 +307,14 @@ class HostNode(Asking):
             return LookupResult("failed", "", int(timeout_s * 1000), None, ())
 
 
+    def mail(self, node_id, data, minutes=1440) -> int:
+        """At most 128 bytes for a node that may be asleep; EV_MAIL says what became of it."""
+        from l4mesh.mail import of
+
+        self._wake.set()
+        return of(self.node).send(node_id[:8], data, now_ms(), minutes)
+
+
 def _hops(raw):
     """The trace of an ANSWER; () when there is none or it is cut."""
     if not raw or len(raw) < 1 + 7 * raw[0]:

@@ -25,6 +25,7 @@ store.
     rise_* fall_* critical_* largest_block_kib judge_s window_s confirm jitter_s demand_*
                             when modes change (modes.py)
     quota_per_s limits      look-ups answered before full relay; other figures for limits.py
+    sleep_s                 deep sleep between wake-ups in s, 0: never (docs/sleep.md)
     ota good_s              auto: take signed updates, or never; s of health until one is good
     log_level               0 silent, 1 errors, 2 changes, 3 everything
 """

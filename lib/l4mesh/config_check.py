@@ -58,6 +58,7 @@ quota_per_s i 2 0 1000
 limits l -
 ota c auto never
 good_s i 60 5 600
+sleep_s i 0 0 65000
 log_level i 2 0 3"""
 
 # Each of these must be below the next one.
@@ -198,6 +199,8 @@ def checked(given):
             near = _nearest(key, sorted(values))
             raise ValueError("%s is no setting; the nearest is %s." % (str(key)[:40], near))
     _in_order(values)
+    if values["sleep_s"] and values["mode"] in ("standard", "active"):
+        raise ValueError("sleep_s makes a passive node: leave mode away, or sleep_s.")
     if values["mqtt_tls"] and not values["mqtt_ca"]:
         raise ValueError(
             "mqtt_tls needs mqtt_ca, the file with the CA of the broker's certificate: TLS to "

@@ -1,10 +1,10 @@
 # floor 5: machines
 # Discovery on the LAN: hello by trickle, and presence. RAM: 100 B.
-"""HELLO to the group (and to the subnet broadcast: the first ones, and while nobody is heard by the
-group): trickle timer (RFC 6206, without suppression, since presence needs every hello), I_min at
-start, at a new neighbour and at a new record; a changed digest does not reset it. A neighbour is
-gone after three of its own announced intervals. A hello that names a record we have not checked is
-left to fetch.py (its peer flags say so).
+"""HELLO to the group (to the broadcast, too: the first, and while nobody is heard by the group):
+trickle timer (RFC 6206, without suppression, since presence needs every hello), I_min at start, at
+a new neighbour and at a new record; a changed digest does not reset it. A neighbour is gone after
+three of its own announced intervals. A hello that names a record we have not checked is left to
+fetch.py (its peer flags say so).
 
 Hellos to the group are numbered (1 to 15, then 1), so that a receiver sees how many it missed:
 its loss, in 1/256, is a running mean over eight. A hello to one node is not numbered; with the

@@ -32,8 +32,9 @@ class Identity:
         return ""
 
     @classmethod
-    def load(cls, store, make_seed, public_key):
-        """`make_seed() -> 32 bytes` with a radio on; `public_key(seed) -> 32 bytes`."""
+    def load(cls, store, make_seed, public_key, slept=None):
+        """`make_seed() -> 32 bytes` with a radio on; `public_key(seed) -> 32 bytes`. `slept`: the
+        epoch that a deep sleep kept with its counter (firmware/sleeper.py): it goes on."""
         seed = store.load("seed")
         public = store.load("public")
         if seed is None or len(seed) != 32:
@@ -46,11 +47,12 @@ class Identity:
             store.save("public", public)
         e = store.load("epoch")
         epoch = u30(e, 0) if e is not None and len(e) == 4 else 0
-        epoch = epoch + 1 if epoch >= 0 else 1
-        b = bytearray(4)
-        put30(b, 0, epoch)
-        if not store.save("epoch", bytes(b)):
-            raise OSError("the boot epoch could not be stored; check the flash")
+        if slept is None or slept != epoch:
+            epoch = epoch + 1 if epoch >= 0 else 1
+            b = bytearray(4)
+            put30(b, 0, epoch)
+            if not store.save("epoch", bytes(b)):
+                raise OSError("the boot epoch could not be stored; check the flash")
         return cls(
             seed, public, _sized(store, "network", 4), _sized(store, "nodekey", 32),
             _sized(store, "group", 33), epoch,

@@ -47,6 +47,18 @@ class Own:
         self._dirty = True
         self._slow = False
 
+    def resume(self, counter: int, record) -> None:
+        """After a deep sleep: records are numbered past `counter`; `record`, if not None, is the
+        one signed before, and the caller knows that it still says the truth."""
+        self._counter = counter
+        if record is not None:
+            self.record[:] = record
+            self.hash = hash_of(self.record, 0)
+            self._job = None
+            self._dirty = self._slow = False
+            self.ready = True
+            self.version += 1
+
     def set_endpoints(self, lan, public) -> None:
         if lan != self.lan or public != self.public:
             self.lan = lan

@@ -170,6 +170,8 @@ FRAMES = {
     "call": (37, 1, 0, COOKIE, TOKEN + b"\x01\x00" + PEER[:8]),
     "called": (38, 1, 0, b"", TOKEN + b"\x01\x00" + PEER[:8] + CHANNEL + n(600, 2) + n(1024, 2)),
     "say": (39, 0, 0, b"", b"\x02" + TOKEN + COOKIE + PUBLIC + SAY + SAID),
+    "mail": (40, 0, 0, COOKIE, PEER[:8] + ID[:8] + TOKEN + n(60, 2) + SAID),
+    "mailed": (41, 0, 0, b"", PEER[:8] + ID[:8] + TOKEN + b"\x00"),
     "filter": (42, 0, 0, COOKIE, b"\x01" + ATTEMPT + SEEN),
 }  # fmt: skip
 

@@ -126,3 +126,11 @@ def test_values_must_not_contradict_each_other():
         for name in names:
             assert name in _bad(given)
     assert _checked({"fall_battery": 59})["fall_battery"] == 59
+
+
+def test_a_node_that_sleeps_is_passive():
+    for mode in ("standard", "active"):
+        assert "sleep_s" in _bad({"sleep_s": 60, "mode": mode})
+    for mode in ("auto", "passive"):
+        assert dict(checked({"sleep_s": 60, "mode": mode}))["sleep_s"] == 60
+    assert "65000" in _bad({"sleep_s": 65001})

@@ -86,3 +86,15 @@ def test_the_public_key_is_not_computed_twice():
     s = Store()
     load(s)
     assert Identity.load(s, None, None).public == PUBLIC
+
+
+def test_the_epoch_that_a_deep_sleep_kept_goes_on_without_a_write():
+    s = Store()
+    assert load(s).epoch == 1 and load(s).epoch == 2
+    s.order.clear()
+    for _ in range(3):
+        assert Identity.load(s, lambda: SEED, public_of, 2).epoch == 2
+    assert s.order == []
+    # What was kept is from before another start: it is worth nothing.
+    assert Identity.load(s, lambda: SEED, public_of, 1).epoch == 3
+    assert Identity.load(s, lambda: SEED, public_of, 9).epoch == 4

@@ -130,3 +130,32 @@ def test_a_new_epoch_begins_its_own_count():
     sign(own, 0)
     assert own.ready
     assert u30(own.record, 6) == 9 and u30(own.record, 10) == 1 and own.version == 3
+
+
+def test_after_a_deep_sleep_the_record_stands_and_no_number_comes_twice():
+    def made():
+        own = Own(P.seed, P.public, P.id, NETWORK, 4, 30, Quick())
+        own.restart(5)
+        own.set_endpoints(LAN, bytes(6))
+        return own
+
+    def sign(own):
+        before = own.version
+        for _ in range(4):
+            own.poll(0)
+        assert own.version == before + 1
+        return bytes(own.record)
+
+    first = sign(made())
+    again = made()
+    again.resume(1, first)
+    assert again.ready and again.version == 1 and bytes(again.record) == first
+    assert again.hash == hash_of(first, 0) and again.poll(0) == 60000  # nothing to sign
+    again.set_endpoints(LAN, PUBLIC)
+    assert u30(sign(again), 10) == 2
+    other = made()  # it says something else now
+    other.poll(0)
+    other.resume(7, None)
+    assert not other.ready
+    other.set_endpoints(LAN, PUBLIC)
+    assert u30(sign(other), 10) == 8

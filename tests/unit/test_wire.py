@@ -13,6 +13,7 @@ SHORTEST = {
     wire.T_REGISTER: 21, wire.T_REGISTERED: 13, wire.T_CONNECT: 32, wire.T_PUNCH: 40,
     wire.T_PUNCHED: 18, wire.T_PROBE: 24,
     wire.T_CALL: 14, wire.T_CALLED: 26, wire.T_SAY: 13, wire.T_FILTER: 15,
+    wire.T_MAIL: 23, wire.T_MAILED: 21,
 }  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def test_a_cookie_is_never_longer_than_what_asks_for_one():
     asks = (wire.T_QUERY, wire.T_PING, wire.T_INFO_REQ, wire.T_JOIN, wire.T_DO)
     for kind in asks + (wire.T_OFFER, wire.T_WANT, wire.T_HAND, wire.T_CALL):
         assert min_payload(kind) >= min_payload(wire.T_COOKIE)
-    for kind in (wire.T_REGISTER, wire.T_CONNECT, wire.T_PUNCHED, wire.T_PROBE):
+    for kind in (wire.T_MAIL, wire.T_REGISTER, wire.T_CONNECT, wire.T_PUNCHED, wire.T_PROBE):
         assert min_payload(kind) >= min_payload(wire.T_COOKIE)
 
 
@@ -61,6 +62,7 @@ def test_answers_are_at_most_three_times_the_request():
     assert hit + 8 <= 3 * (head + wire.QUERY_LEN + wire.TRACE_PAD)
     assert head + min_payload(wire.T_PONG) <= head + min_payload(wire.T_PING)
     assert min_payload(wire.T_GIVEN) <= min_payload(wire.T_TICKET)
+    assert min_payload(wire.T_MAILED) < min_payload(wire.T_MAIL)
     assert min_payload(wire.T_REGISTERED) <= min_payload(wire.T_REGISTER)
     assert head + min_payload(wire.T_PUNCH) <= 3 * (head + min_payload(wire.T_CONNECT))
     assert head + min_payload(wire.T_CALLED) <= 3 * (head + min_payload(wire.T_CALL))

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ToolError, Unavailable
+from ..mesh.asleep import Asleep
 from ..session import Session
 from . import verb
 from ._node import Upstream, Via, way_of
@@ -13,6 +14,7 @@ from ._node import Upstream, Via, way_of
 app = verb("A node's state: mode, neighbours, cache, queue.")
 
 _FIELDS = ("node", "address", "path", "mode", "battery", "heard_s", "rtt_ms", "signed")
+_MORE = ("loss_pct", "hello_s", "sleeps")
 _FIRST = ("id", "name", "mode", "joined", "tier", "upstream", "upper", "neighbours", "cache")
 _WAIT_S = 2.0
 
@@ -53,7 +55,13 @@ def status(
         async with way.asking(n, target):
             return [await n.info(target.id, topic, addr=target.addr) for topic in topics]
 
-    said = dict(zip(topics, way.run(ask), strict=True))
+    try:
+        said = dict(zip(topics, way.run(ask), strict=True))
+    except Asleep as e:
+        doc = {"id": target.id.hex(), "name": target.name, **e.doc}
+        word = str(e)
+        session.out.document(doc, lambda out: out.line(word))
+        return
     doc = in_order(said["status"])
     if "written" in doc:  # bytes of the queue since the start
         doc["wear_years"] = wear.years(doc["written"], doc["minutes"])
@@ -92,15 +100,20 @@ def tidy(doc: dict) -> dict:
 
 
 def neighbour_rows(said: list, names: dict) -> list[dict]:
-    """A node tells eight fields of each neighbour, a tier three of each tier above."""
+    """A node tells eleven fields of each neighbour (an older one eight), a tier three of each
+    tier above."""
     rows = []
     for one in said:
-        if len(one) == len(_FIELDS):
-            row = {"name": names.get(one[0]), **dict(zip(_FIELDS, one, strict=True))}
+        if len(one) >= len(_FIELDS):
+            fields = dict(zip(_FIELDS + _MORE, one, strict=False))
+            row = {"name": names.get(one[0]), **dict.fromkeys(_MORE), **fields}
             if row["battery"] == 255 or not row["mode"]:  # mains, or it never said
                 row["battery"] = None
             row["rtt_ms"] = row["rtt_ms"] / 10 if row["rtt_ms"] else None
             row["signed"] = bool(row["signed"])
+            row["sleeps"] = bool(row["sleeps"])
+            if row["loss_pct"] == -1:  # it does not number its hellos, or was heard once
+                row["loss_pct"] = None
         else:
             row = dict(zip(("tier", "up", "rtt_ms"), one, strict=False))
         rows.append(row)

@@ -25,6 +25,7 @@ from l4tools.errors import NotFound, ToolError, Unavailable
 from l4tools.hostnode import HostNode
 from l4tools.link import CableLink, UdpLink
 from l4tools.mesh import client, place
+from l4tools.mesh.asleep import asleep
 from l4tools.network import TIERS, Network
 
 _HEX = re.compile(r"[0-9a-f]{4,32}")
@@ -216,7 +217,7 @@ class Way:
         except NotFound:
             raise
         except (Unavailable, TimeoutError):
-            raise self.silent(target) from None
+            raise await asleep(self, n, target) or self.silent(target) from None
 
 
 def _mesh(name: str | None) -> place.Place | None:
