@@ -10,6 +10,7 @@ after each datagram, since deadlines may have changed. As many as a board may ha
 works here works there.
 """
 
+import asyncio
 import random
 from collections.abc import Callable
 
@@ -22,12 +23,12 @@ from .link import CableLink, UdpLink
 
 class HostSocket:
     def __init__(self, home, port, take):
-        self._home, self._take = home, take
+        self._home, self.take = home, take
         self._link = home.link_at(port, self._receive)
         self.port = int.from_bytes(self._link.local[4:], "big")
 
     def _receive(self, data, addr):
-        self._take(bytearray(data), len(data), addr, self._home.now(), self)
+        self.take(bytearray(data), len(data), addr, self._home.now(), self)
         self._home.wake()
 
     def send(self, buf, n: int, addr: bytes) -> bool:
@@ -62,6 +63,21 @@ class HostSockets:
             return None
         self.all.append(s)
         return s
+
+    def adopt(self, s) -> None:
+        """One that was made elsewhere, with `real`, receive(now) and close() (tcp_link.py)."""
+        self.all.append(s)
+        asyncio.get_running_loop().add_reader(s.real.fileno(), self._readable, s)
+
+    def _readable(self, s):
+        s.receive(self.now())
+        self.wake()
+
+    def forget(self, s) -> None:
+        """Before an adopted one is closed."""
+        if s in self.all:
+            self.all.remove(s)
+            asyncio.get_running_loop().remove_reader(s.real.fileno())
 
     def close(self) -> None:
         for s in list(self.all):

@@ -54,7 +54,7 @@ class RelayAsk:
         self._look = None
 
     def ladder(self, now: int) -> list:
-        if not self.list:
+        if not self.list or self._look is None:
             self._choose(now)
         return list(self.list)
 

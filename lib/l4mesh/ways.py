@@ -7,7 +7,7 @@
     ways.close(sid, now)
     ways.of(sid) -> Way or None         .state, .addr, .why
     ways.stand(True, now)               be found: keep places at relays
-    ways.moved(now)                     our own address changed
+    ways.moved(now), ways.rerouted(now) our own address changed; relays are reached by TCP
     ways.on_silence                     f(now), when no relay gives a word in 200 ms: TCP then
 
 Relay and punch begin together; the first usable path carries, and the best one goes on. A change
@@ -103,6 +103,13 @@ class Ways:
         for w in self.all:
             if w.state != NONE:
                 self.keeper.doubt(w, now)
+
+    def rerouted(self, now: int) -> None:
+        """Relays are reached another way (detour.py): what waits for them need not."""
+        self.asks.changed(now)
+        for w in self.all:
+            if w.use is None and w.state != NONE:
+                self.keeper.ask_all(w, now)
 
     def make(self, sid, now):
         old = self.of(sid)

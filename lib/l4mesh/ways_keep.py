@@ -40,13 +40,17 @@ class Keeper:
 
     def climb(self, w, now: int) -> None:
         w.began = now if w.state == OPENING or w.ms < 0 else w.began
-        w.rungs = self._ways.asks.ladder(now)
-        w.rung = w.round = 0
-        w.asks = []
         w.word = w.quiet = False
         self._punch(w, now)
         if w.use is None:
-            self._ask(w, now)
+            self.ask_all(w, now)
+
+    def ask_all(self, w, now: int) -> None:
+        """Relays from the first on."""
+        w.rungs = self._ways.asks.ladder(now)
+        w.rung = w.round = 0
+        w.asks = []
+        self._ask(w, now)
 
     def _punch(self, w, now):
         w.upgrade = None
@@ -181,6 +185,7 @@ class Keeper:
         if not w.word and not w.quiet and quiet >= 0 and self._ways.on_silence is not None:
             w.quiet = True  # said once
             self._ways.on_silence(now)
+            return 1  # it wants a poll soon
         if ticks.diff(w.due, now) <= 0:
             self._ask(w, now)
         left = max(0, ticks.diff(w.due, now))

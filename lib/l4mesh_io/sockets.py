@@ -110,7 +110,16 @@ class Sockets:
                 self.errors += 1
         return 0
 
+    def adopt(self, s) -> None:
+        """One that was made elsewhere, with `real`, receive(now) and close() (tcp_link.py)."""
+        self.all.append(s)
+        self._runner.poller.register(s.real, _POLLIN)
+        self._runner.take = self._drain
+
     def forget(self, s) -> None:
+        """Before it is closed."""
+        if s not in self.all:
+            return
         self.all.remove(s)
         self._runner.poller.unregister(s.real)
         if not self.all:

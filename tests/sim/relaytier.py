@@ -55,7 +55,7 @@ class RelayTier(FakeTier):
             return
         self.relay.poll(tick)
         sid = bytes(data[8:16])
-        if data[2] & 4:
+        if data[2] & 4 or not addr[0]:  # by TCP it is there
             self.proven[sid] = addr
             self.relay.moved(sid, addr)
         self.cookies = self.proven.get(sid) != addr
