@@ -3,8 +3,8 @@
 
 - the handler gets memoryviews that are valid during the call only: they are overwritten after it;
 - an exception that leaves the handler is printed and the handler is removed: silence from then on;
-- it runs on the main thread between byte codes, in a sleep, and after a poll(); while a handler
-  runs no other is started;
+- it runs on the main thread between byte codes, in sleep_ms(), and after a poll() (not in sleep(),
+  as it would on the chip); while a handler runs no other is started;
 - advertising data of 32 bytes: OSError(-4); connectable=False is ADV_SCAN_IND;
 - gattc_read brings at most MTU - 1 bytes; a characteristic keeps 20 until it is given more.
 
@@ -62,7 +62,8 @@ class UUID(bytes):
         return isinstance(other, UUID) and bytes(self) == bytes(other)
 
     def __lt__(self, other):
-        return (len(self), bytes(self)) < (len(other), bytes(other))
+        a, b = bytes(self), bytes(other)
+        return (len(a), a) < (len(b), b)
 
     def __hash__(self):
         return hash(bytes(self))

@@ -70,22 +70,31 @@ class Bed:
 
     def run(self, name, source, heap=400000, **env):
         """`name` is also its place on the air: an address in LAN 1 by default."""
-        full = dict(
-            os.environ,
-            L4_RADIO="%s:%d" % self.radio.address,
-            L4_IP=name if name.count(".") == 3 else "10.77.1.%d" % (10 + len(self._programs)),
-            MICROPYPATH=":".join([str(BOARDS / "UNIX"), *map(str, self._paths), ".frozen"]),
+        ip = name if name.count(".") == 3 else "10.77.1.%d" % (10 + len(self._programs))
+        full = {
+            **os.environ,
+            "L4_RADIO": "%s:%d" % self.radio.address,
+            "L4_IP": ip,
+            "MICROPYPATH": ":".join([str(BOARDS / "UNIX"), *map(str, self._paths), ".frozen"]),
             **env,
-        )
+        }
         args = [tool("micropython"), "-X", "heapsize=%d" % heap, "-c", source]
         program = Program(name, args, full)
-        program.ip = full["L4_IP"]
+        program.ip = ip
         self._programs.append(program)
         return program
 
     def close(self):
         for program in self._programs:
             program.kill()
+
+
+def wait_for(what, name, seconds=20):
+    """Until what() is true; `name` says what never came."""
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, name + " never came"
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager
