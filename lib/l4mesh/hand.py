@@ -69,7 +69,10 @@ class Hand:
         """Leave no trace in the node."""
         self._queue.handed = 0
         self._queue.on_drop(None)
-        self._node.inbox.handle(T_COOKIE, self._next)
+        self._digest = None
+        top = self._node.inbox.handle(T_COOKIE, self._next)
+        if top != self._cookie:  # who came later goes on through us
+            self._node.inbox.handle(T_COOKIE, top)
         self._node.inbox.handle(T_RECEIPT, None)
 
     def _dropping(self, segments, row):

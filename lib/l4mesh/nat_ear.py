@@ -5,7 +5,7 @@
     ears.poll(now) -> ms                   before each step of the generators below
     e = ears.open(port)                    a throw-away socket, or None; port 0: any
     ears.own                               the node's own port, as an ear
-    ears.close()                           all that were opened
+    ears.close()                           all that were opened, but ears.kept
     yield from ears.ask(e, helpers)        STUN to all of them at once; then
       e.got[address]                       our endpoint there, or None; e.ms: longest round trip
     r = yield from ears.filter(e, what, helper, target, ms)
@@ -62,6 +62,7 @@ class Ears:
         self._asked = ()  # by own port
         self.own = Ear(node, None, self._told)
         self._open = []
+        self.kept = None  # one that close() leaves (nat_life.py)
         self._token = self._target = self._to = self._word = None
         self._what = self._frame = 0
         self._cookie = node.inbox.handle(T_COOKIE, self._on_cookie)
@@ -109,8 +110,22 @@ class Ears:
 
     def close(self) -> None:
         self._asked = ()
-        while self._open:
-            self._open.pop().sock.close()
+        for e in self._open:
+            if e is not self.kept:
+                e.sock.close()
+        self._open = [e for e in self._open if e is self.kept]
+
+    def end(self) -> None:
+        """Nothing more is asked. Whoever got between us and the inbox goes on through us."""
+        self.kept = None
+        self.close()
+        node = self.node
+        if node.asking is self.own.client:
+            node.asking = None
+        node.inbox.handle(T_FILTER, None)
+        top = node.inbox.handle(T_COOKIE, self._cookie)
+        if top != self._on_cookie:
+            node.inbox.handle(T_COOKIE, top)
 
     def poll(self, now: int) -> int:
         self.now = now

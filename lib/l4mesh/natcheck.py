@@ -1,6 +1,6 @@
 # floor 7: node
 # Finds out what NAT this node is behind: hourly, and when asked. RAM: 9 kB while it does, then 5.
-"""check = begin(node)      node.nat from then on (once for each node)
+"""check = begin(node)      node.nat from then on; end(node)
 
     check.summary          8 bytes (nat_type.py); zeros until the first time is over
     check.seen             what it was made of (nat_type.Seen), or None
@@ -21,10 +21,9 @@ nothing is known. Without node.sockets own port shows its mapping, no more.
 
 from . import ticks
 from .compat import const
-from .endpoint import format_endpoint
 from .nat_ear import Ears
 from .nat_filter import ELSEWHERE, FROM_HERE
-from .nat_type import BLOCKED, FIXED, NOTHING, SUBS, SYMMETRIC, TYPES, UNKNOWN, Seen, classify
+from .nat_type import BLOCKED, NOTHING, SYMMETRIC, UNKNOWN, Seen, classify
 from .peers import P_REMOTE
 
 _FIRST_MS = const(3000)  # after the start: until tiers were heard
@@ -45,6 +44,7 @@ class NatCheck:
         self.seen = None
         self.on_change = None
         self.took_ms = 0
+        self.held = False  # somebody else uses the ears for a moment (nat_life.py)
         self._fixed = None
         self._run = None
         self._now = self._due = self._began = 0
@@ -77,8 +77,8 @@ class NatCheck:
                 self._at = at
                 self._due = ticks.add(now, _FIRST_MS)
             left = ticks.diff(self._due, now)
-            if left > 0:
-                return min(left, _LOOK_MS)
+            if left > 0 or self.held:
+                return wait if self.held else min(left, _LOOK_MS)
             self._began = now
             self._run = self._steps()
         try:
@@ -199,30 +199,15 @@ class NatCheck:
 
     def why(self) -> str:
         """For `l4 status`, in words."""
-        if self.seen is None:
-            return "not known yet"
-        s = self.summary
-        text = TYPES[s[0]]
-        if s[1]:
-            text += ", " + SUBS[s[1]]
-        if self.seen.main is not None:
-            text += ", seen as " + format_endpoint(self.seen.main)
-        if s[3] & FIXED:
-            text += ", the router maps " + format_endpoint(self._fixed)
-        return text
+        from .nat_text import why
+
+        return why(self.summary, self.seen)
 
     def document(self) -> dict:
         """For topic 5 of INFO."""
-        seen = self.seen
-        d = {"nat": list(self.summary), "why": self.why(), "busy": self.busy}
-        if seen is not None:
-            d["local"] = format_endpoint(seen.local)
-            d["asked"] = seen.asked
-            d["mapped"] = sorted(set([format_endpoint(m[3]) for m in seen.mapped]))
-            d["seen"] = None if seen.main is None else format_endpoint(seen.main)
-            d["took_ms"] = self.took_ms
-        d["fixed"] = format_endpoint(self._fixed) if self.summary[3] & FIXED else None
-        return d
+        from .nat_text import document
+
+        return document(self.summary, self.seen, self.busy, self.took_ms)
 
 
 def apart(helpers) -> list:
@@ -238,6 +223,15 @@ def apart(helpers) -> list:
             out.append(h)
             break
     return out
+
+
+def end(node) -> None:
+    """No more of it; what it found stays with who was told."""
+    check = node.nat
+    check.ears.end()
+    node.late.remove(check)
+    node.notes.pop("nat", None)
+    node.nat = None
 
 
 def begin(node) -> NatCheck:

@@ -28,6 +28,7 @@ class Reach:
         self._events = events
         self._rng = rng
         self.up = False
+        self.every_ms = _PING_MS  # longer where routers keep what rests (nat_life.py)
 
     def start(self, now: int) -> None:
         for t in self._tiers.list:
@@ -93,7 +94,7 @@ class Reach:
             if t.pending and t.pending == token:
                 t.pending = 0
                 self._tiers.answered(t, now, t.sent)
-                every = _PING_MS + self._rng.getrandbits(20) % _PING_SPREAD
+                every = self.every_ms + self._rng.getrandbits(20) % _PING_SPREAD
                 t.due = ticks.add(now, every if t is self._tiers.first_up() else _FAR_PING_MS)
                 self.look()
                 return True

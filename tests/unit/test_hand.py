@@ -359,8 +359,12 @@ def test_it_leaves_no_trace():
     a = lan.owners[0]
     lan.heal(a)
     assert lan.run(60000, lambda: a.hand.idle)
+    later = []  # somebody who waits for cookies, too, and came after
+    below = a.node.inbox.handle(wire.T_COOKIE, lambda *x: later.append(x) or below(*x))
     a.hand.close()
     a.hand = None
+    forged(lan, a, lan.custodians[0], wire.T_COOKIE, bytes(12))
+    assert len(later) == 1
     assert a.queue.handed == 0
     before = a.count("bad_parse")
     forged(lan, a, lan.custodians[0], wire.T_RECEIPT, bytes(17))

@@ -246,3 +246,24 @@ def test_others_may_ask_by_own_port_meanwhile():
     b.net.run(500)
     seen = [e for e in events(b.node) if e[0] == EV_MAPPED]
     assert len(seen) == 1 and seen[0][1] == at
+
+
+def test_it_ends_and_what_came_between_goes_on():
+    b = Bed(Nat(WAN))
+    b.go()
+    inbox = b.node.inbox
+    heard = []
+    below = inbox.handle(3, lambda *a: heard.append(a) or below(*a))  # somebody asks after us
+    natcheck.end(b.node)
+    assert b.node.nat is None and b.node.asking is None and "nat" not in b.node.notes
+    assert b.check not in b.node.late
+    h = b.helpers[0]
+    o = h.tx.begin(3, b.node.id[:8])
+    h.tx.buf[o : o + 12] = bytes(12)
+    h.tx.send(o + 12, b"\xc6\x12\x00\x07\x10\x08")
+    b.net.run(200)
+    assert len(heard) == 1
+    again = natcheck.begin(b.node)
+    again.check(b.net.tick())
+    b.net.run(80000, lambda: again.summary[0])
+    assert again.summary[0] == PORT and b.node.nat is again
