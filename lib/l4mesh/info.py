@@ -58,8 +58,8 @@ class Info:
             return dict(self._node.counters.items())
         if topic == _NAT:  # nothing: it does not look at its NAT
             return {} if self._node.nat is None else self._node.nat.document()
-        if topic == _NEARBY and self._node.nearby is not None:
-            return self._node.nearby.document(now)
+        if topic == _NEARBY:
+            return {} if self._node.nearby is None else self._node.nearby.document(now)
         return None
 
     def _status(self, now):

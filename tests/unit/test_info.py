@@ -1,9 +1,12 @@
 import json
 
+from air import home
 from kit import Person, b4, bare_node, give, prove
 from l4mesh import wire
 from l4mesh.endpoint import format_endpoint, id_text
 from l4mesh.info import Info
+from l4mesh.near_say import Voice
+from l4mesh.nearby import Nearby
 
 
 def fetch(n, p, topic, pad=394, now=20):
@@ -116,3 +119,19 @@ def test_nat_is_empty_until_it_is_looked_at():
 
     n.nat = Check()
     assert fetch(n, p, 5) == {"why": "symmetric"}
+
+
+def test_nearby():
+    n, p = make()
+    assert fetch(n, p, 7) == {}  # no Bluetooth here
+    n.nearby = near = Nearby(n, Voice(n, 0xFFFF))
+    other = home(5)
+    at = bytes((1, 2, 3, 4, 5, 6))
+    other.keys.set_group(n.keys.number + 1, n.keys.key, 0)
+    data = bytes(Voice(other, 0xFFFF).advert(at))
+    assert near.heard(at, 1, -70, data, 31, 15) == 2
+    near.recognised(0, other.short_id)
+    doc = fetch(n, p, 7)
+    assert doc["nearby"][0][:4] == [id_text(other.short_id), "ble", 0, -70]
+    rows = fetch(n, p, 3)
+    assert [r[2] for r in rows if r[0] == id_text(other.short_id)] == ["ble"]

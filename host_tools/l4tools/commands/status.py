@@ -14,6 +14,7 @@ from ._node import Upstream, Via, way_of
 app = verb("A node's state: mode, neighbours, cache, queue.")
 
 _FIELDS = ("node", "address", "path", "mode", "battery", "heard_s", "rtt_ms", "signed")
+_NEAR = ("node", "path", "heard_s", "dbm", "mode", "address", "uplink", "met")
 _MORE = ("loss_pct", "hello_s", "sleeps")
 _FIRST = ("id", "name", "mode", "joined", "tier", "upstream", "upper", "neighbours", "cache")
 _WAIT_S = 2.0
@@ -32,13 +33,18 @@ def status(
     counters: Annotated[
         bool, typer.Option("--counters", help="also all that it counted, if not zero")
     ] = False,
+    nearby: Annotated[
+        bool, typer.Option("--nearby", help="also whom it hears by Bluetooth")
+    ] = False,
     upstream: Upstream = None,
     via: Via = None,
 ) -> None:
     """A node's state by its own word; without NODE the mesh: tiers, members, boards."""
     session: Session = ctx.obj
-    if node is None and (neighbours or counters or via):
-        raise typer.BadParameter("--neighbours, --counters and --via are about one NODE; name it")
+    if node is None and (neighbours or counters or nearby or via):
+        raise typer.BadParameter(
+            "--neighbours, --counters, --nearby and --via are about one NODE; name it"
+        )
     way = way_of(session, upstream, via)
     if node is None:
         doc = way.run(lambda n: whole(way, n))
@@ -49,7 +55,10 @@ def status(
     from ..readings import wear
 
     target = way.find(node, via)
-    topics = ["status"] + ["neighbours"] * neighbours + ["counters"] * counters
+    if nearby and target.tier < 4:
+        raise ToolError("A tier has no Bluetooth. Ask a board with --nearby.")
+    asked = {"status": True, "neighbours": neighbours, "counters": counters, "nearby": nearby}
+    topics = [topic for topic, wanted in asked.items() if wanted]
 
     async def ask(n):
         async with way.asking(n, target):
@@ -65,10 +74,13 @@ def status(
     doc = in_order(said["status"])
     if "written" in doc:  # bytes of the queue since the start
         doc["wear_years"] = wear.years(doc["written"], doc["minutes"])
-    rows = None
+    rows = near = None
+    names = {t.id.hex()[:16]: t.name for t in way.known()}
     if "neighbours" in said:
-        names = {t.id.hex()[:16]: t.name for t in way.known()}
         rows = doc["neighbour_list"] = neighbour_rows(said["neighbours"], names)
+    if "nearby" in said:
+        near = doc["nearby_list"] = nearby_rows(said["nearby"], names)
+        doc["nearby_counts"] = said["nearby"].get("counts")
     if "counters" in said:
         doc["counters"] = dict(sorted(said["counters"].items()))
     if session.out.json:
@@ -77,6 +89,8 @@ def status(
     session.out.record(tidy(doc))
     if rows is not None:
         session.out.table(rows, empty="It hears nobody.")
+    if near is not None:
+        session.out.table(near, empty="It hears nobody by Bluetooth.")
 
 
 def in_order(doc: dict) -> dict:
@@ -87,7 +101,9 @@ def in_order(doc: dict) -> dict:
 
 def tidy(doc: dict) -> dict:
     """For people: pairs and triples of numbers in words, lists of their own left out."""
-    doc = {k: v for k, v in doc.items() if k != "neighbour_list"}
+    doc = {k: v for k, v in doc.items() if k not in ("neighbour_list", "nearby_list")}
+    if doc.get("nearby_counts"):  # what was thrown away, and why
+        doc["nearby_counts"] = {k: v for k, v in sorted(doc["nearby_counts"].items()) if v}
     for key in ("upstream", "upper"):
         if key in doc:
             doc[key] = ", ".join(
@@ -116,6 +132,19 @@ def neighbour_rows(said: list, names: dict) -> list[dict]:
                 row["loss_pct"] = None
         else:
             row = dict(zip(("tier", "up", "rtt_ms"), one, strict=False))
+        rows.append(row)
+    return rows
+
+
+def nearby_rows(said: dict, names: dict) -> list[dict]:
+    """Whom a board hears by Bluetooth; `node` None: a member whose name it does not know yet."""
+    rows = []
+    for one in said.get("nearby", ()):
+        row = {"name": names.get(one[0]), **dict(zip(_NEAR, one, strict=False))}
+        row["node"] = row["node"] or None
+        row["uplink"], row["met"] = bool(row["uplink"]), bool(row["met"])
+        if row["address"] == "0.0.0.0:0":
+            row["address"] = None
         rows.append(row)
     return rows
 
