@@ -8,6 +8,7 @@ then, and what only it imports.
 import gc
 import os
 
+import beyond_watch
 import console
 import machine
 import safe_mode
@@ -122,6 +123,7 @@ def _begin(s, sleeper, now):
     else:
         _add_scout(s)
         _add_post(s)
+        beyond_watch.watch(s)
     s.node.start(now)
     if sleeper:
         sleeper.started()

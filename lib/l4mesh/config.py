@@ -22,6 +22,9 @@ store.
     battery_pin battery_divider led_pin        ADC pin, null = mains; its divider; LED pin or null
     interval_s queue_segments volatile         sensors; segments of 4 KiB for readings; in RAM only
     custody                 auto: readings go by a neighbour while cut off, and neighbours' by us
+    nat                     auto: behind a NAT, be found by relays and assistants; always; never
+    udp_relay               true: relay for members that reach no tier, within limits (relay.py)
+    tcp tcp_ca              [[tier, "ip:port"], ..]: by TCP where UDP is blocked; CA's file: by TLS
     rise_* fall_* critical_* largest_block_kib judge_s window_s confirm jitter_s demand_*
                             when modes change (modes.py)
     quota_per_s limits      look-ups answered before full relay; other figures for limits.py

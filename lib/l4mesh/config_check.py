@@ -54,6 +54,10 @@ confirm i 3 1 10
 jitter_s i 120 1 600
 demand_requests i 100 1 100000
 demand_hits_pct i 50 0 99
+nat c auto always never
+udp_relay b 0
+tcp u -
+tcp_ca s - 64
 quota_per_s i 2 0 1000
 limits l -
 ota c auto never

@@ -1,9 +1,10 @@
-# floor 10: firmware
+# floor 9: links
 # Tiers that UDP does not reach are reached by TCP. RAM: 8 kB with tcp_link.py, loaded then.
 """Where UDP is blocked, all that a node asks of its tiers goes by TCP: their endpoint becomes that
 of a connection, and JOIN, QUERY, readings and relays work as ever.
 
-    detour = Detour(node, where, tls, remember)    where: [(level, 6-byte endpoint)]
+    detour = Detour(node, where, make, remember)   where: [(level, 6-byte endpoint)]
+    make(level, endpoint) -> TcpLink               not connected yet
     detour.silence(now)       nobody answers by UDP (also what ways.on_silence is for)
     detour.poll(now) -> ms    on its own it begins after 3 s without a word from any tier
     detour.on_change          f(now): a tier has another endpoint (ways.rerouted)
@@ -19,8 +20,6 @@ from l4mesh.compat import const
 from l4mesh.links import TCP, of
 from l4mesh.prng import XorShift
 from l4mesh.wire import T_PING, put30, u16
-
-from .tcp_link import TcpLink
 
 _FIRST_MS = const(3000)
 _LOOK_MS = const(1000)
@@ -39,7 +38,7 @@ class _Side:
 
 
 class Detour:
-    def __init__(self, node, where, tls=None, remember=None):
+    def __init__(self, node, where, make, remember=None):
         self.node = node
         self.blocked = False
         self.on_change = None  # f(now): a tier has another endpoint
@@ -50,7 +49,7 @@ class Detour:
         for t in node.tiers.list:
             for level, addr in where:
                 if level == t.level and not any(s.tier is t for s in self.sides):
-                    self.sides.append(_Side(t, TcpLink(node, level, addr, node.sockets, tls)))
+                    self.sides.append(_Side(t, make(level, addr)))
         if len(self.sides) > 2:
             self.sides = [self.sides[0], self.sides[-1]]
         of(node).serve(TCP, self.send)

@@ -12,7 +12,7 @@ class FakeTcp:
 
     bed = None
 
-    def __init__(self, node, level, where, sockets, tls):
+    def __init__(self, node, level, where):
         self.addr = bytes((0, 3, 0, level, 0, 1))
         self.level, self.where = level, where
         self.node = node
@@ -63,7 +63,6 @@ class FakeTcp:
 
 class Bed:
     def __init__(self, blocked=(0, 1), where=((3, L3), (1, L1))):
-        detour.TcpLink = FakeTcp
         FakeTcp.bed = self
         self.w = w = World(seed=11, far_ms=30, jitter_ms=2)
         self.l3, self.l1 = tiers(w)
@@ -80,7 +79,8 @@ class Bed:
                 self.blocked.append(n.link.local)
         self.detours = []
         for n in self.nodes:
-            d = detour.Detour(n, where, None, self.said.append)
+            make = lambda level, where, n=n: FakeTcp(n, level, where)
+            d = detour.Detour(n, where, make, self.said.append)
             n.late.append(d)
             self.detours.append(d)
             Ways(n, None)

@@ -1,0 +1,68 @@
+# floor 11: firmware
+# What a board loads when it sees that it is behind a NAT, or that UDP is blocked. RAM: 45 kB.
+"""first(s) -> Detour or None   config `udp_relay`: it relays for others; config `tcp`: tiers
+                             by TCP where UDP does not pass, at once if it was so the last time
+stand(s, detour, now)        be found: assistants, relays, and what kind of NAT it is
+"""
+
+import gc
+
+import console
+from l4mesh.endpoint import parse_endpoint
+
+
+def _sockets(s):
+    if s.node.sockets is None:
+        from l4mesh_io.sockets import Sockets
+
+        s.node.sockets = Sockets(s.runner, True)
+
+
+def stand(s, detour, now):
+    gc.collect()
+    try:
+        from l4mesh_io import beyond
+
+        _sockets(s)
+        ways = beyond.stand(s.node, now)
+    except MemoryError:  # trying again would not make any room
+        gc.collect()
+        console.say("behind a NAT, and no room for what would make this board reachable")
+        return
+    if detour is not None:
+        ways.on_silence = detour.silence
+        detour.on_change = ways.rerouted
+    console.say("behind a NAT: reachable by assistants and relays")
+
+
+def first(s):
+    node = s.node
+    cfg = node.cfg
+    if cfg.udp_relay:
+        from l4mesh import relaying
+
+        relaying.begin(node)
+    return _detour(s, node, cfg) if cfg.tcp else None
+
+
+def _detour(s, node, cfg):
+    from l4mesh_io import clock
+    from l4mesh_io.detour import Detour
+    from l4mesh_io.tcp_link import TcpLink
+    from provision import open_store
+
+    tls = None
+    if cfg.tcp_ca:
+        from l4mesh_io.mqtt_tls import Tls
+
+        tls = Tls(cfg.tcp_ca)
+    _sockets(s)
+    where = [(level, parse_endpoint(text)) for level, text in cfg.tcp]
+    make = lambda level, addr: TcpLink(node, level, addr, node.sockets, tls)
+    remember = lambda blocked: s.save("noudp", bytes((blocked,)))
+    d = Detour(node, where, make, remember)
+    node.late.append(d)
+    node.notes["upstream by"] = d.note
+    if open_store().load("noudp") == b"\x01":
+        d.silence(clock.now())
+    return d
