@@ -241,7 +241,7 @@ class Meet:
         wait = self.standing.poll(now)
         for p in list(self.all):
             p.now = now
-            if p.asks is not None and p.way is None:
+            if p.asks is not None and p.way is None and not p.over:
                 w = p.asks.poll(now)
                 wait = w if w < wait else wait
             w = p.poll(now) if not p.over else 0

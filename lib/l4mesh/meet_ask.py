@@ -136,7 +136,7 @@ class Asks:
             if self._round == _ALONE or last and p.begun is None:
                 self._alone(now)
             if last and p.begun is None:
-                p.lost(_WHY[max(words)] if words and max(words) > 0 else _WHY[0])
+                p.lost(_WHY[max(0, max(words))] if words else "no assistant is known")
                 return 0
         if not waiting or self._round == len(_GAPS):
             self._due = ticks.add(now, 60000)

@@ -197,8 +197,9 @@ class Punch:
 
     def lost(self, why):
         """No way: the sockets go, whoever waits is told."""
-        self.end()
-        self._meet.lost(self, why)
+        if not self.over:
+            self.end()
+            self._meet.lost(self, why)
 
     def end(self):
         self.over = True

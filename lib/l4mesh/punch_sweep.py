@@ -65,6 +65,8 @@ class Sweep:
             p.hold(_FRESH_MS, now)
             self._fresh = Fresh(meet, p, now)
         elif pl.wait_ms:
+            p.hold(_PROOF_MS, now)
+        elif pl.wait_ms:
             p.hold(pl.wait_ms, now)
 
     def news(self, fresh):
@@ -131,6 +133,7 @@ class Sweep:
                 return _TICK_MS
             self._t0 = self._due = now
             if not ok:
+                self._p.hold(0, now)
                 self._end = now
                 return 0
             self._p.hold(self._plan.wait_ms, now)

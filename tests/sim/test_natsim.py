@@ -121,7 +121,7 @@ def test_what_only_a_relay_carries_is_said_at_once():
         assert r.packets < 20
     net, x, y = matrix_net(5, ("udpblk", "pr"))
     r = net.meeting(x, y)
-    assert not r.ok and r.ms < 3000 and r.why == "no assistant answers"
+    assert not r.ok and r.ms < 3000 and r.why == "no assistant is known"
 
 
 def test_both_begin_together_though_one_is_far():
