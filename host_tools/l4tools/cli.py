@@ -47,6 +47,7 @@ VERBS = {
     "trace": "Look a node up and show which tier answered, with each hop's time.",
     "status": "A node's state: mode, neighbours, cache, queue.",
     "why": "Why a node is in its mode, and what would change it.",
+    "nat": "What NAT a node is behind, and which pairs will need a relay.",
 }
 _FLAGS = ("--json", "-v", "--verbose")
 _WITH_VALUE = ("--network", "--passphrase-file")

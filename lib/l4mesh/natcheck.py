@@ -43,7 +43,7 @@ class NatCheck:
         self.summary = NOTHING
         self.seen = None
         self.on_change = None
-        self.took_ms = 0
+        self.took_ms = self.times = 0  # of the last one; how many there were
         self.held = False  # somebody else uses the ears for a moment (nat_life.py)
         self._fixed = None
         self._run = None
@@ -91,6 +91,7 @@ class NatCheck:
     def _end(self, now):
         self.ears.close()
         self.took_ms = ticks.diff(now, self._began)
+        self.times += 1
         every = _SOON_MS
         if self.seen.main is None and self._good == self._at:
             self.seen = self._last  # nobody answers any more: what was found out may still hold

@@ -48,8 +48,9 @@ class Target(NamedTuple):
 class Way:
     """`mesh`: the state of the running mesh (daemon.py), or None."""
 
-    def __init__(self, network: Network, mesh: dict | None, upstream: dict[int, str]):
+    def __init__(self, network: Network, mesh: dict | None, upstream: dict[int, str], toward=()):
         self.network, self.mesh, self.upstream = network, mesh, upstream
+        self.toward = toward  # other addresses that have to be reached from here
 
     @classmethod
     def of(cls, session, upstream: list[str] | None = None, via: str | None = None) -> "Way":
@@ -64,7 +65,7 @@ class Way:
                 "The mesh %s does not run and the network has no upstream address. Start it with "
                 "`l4 mesh up %s`, or pass --upstream L3=IP:PORT." % (network.name, network.name)
             )
-        return cls(network, None, {t: a[0] for t, a in given.items()})
+        return cls(network, None, {t: a[0] for t, a in given.items()}, (via,) if via else ())
 
     # who is meant
 
@@ -134,7 +135,7 @@ class Way:
 
     def _listen(self):
         """The address of this machine that the upstream sees; connect() of UDP sends nothing."""
-        for addr in self.upstream.values():
+        for addr in (*self.toward, *self.upstream.values()):
             if not addr.startswith("127."):
                 host, _, port = addr.rpartition(":")
                 with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as s:
