@@ -29,6 +29,7 @@ class Matrix:
         self.ready = {}  # host: what it said of its NAT
         self._number = 0
         self._waiting = {}  # number of a set-up: (Trial, done)
+        self._asked = {}  # number of a command: future of its answer
         self.log = []  # (host, words) of nodes that ended or failed
 
     def _here(self, host, settings):
@@ -44,7 +45,7 @@ class Matrix:
             for host in self._hosts:
                 settings = self._world.settings(host, (self._seed, host), **self._config)
                 self.nodes[host] = self._make(host, settings)
-            await self._until(lambda: len(self.ready) == len(self.nodes), _READY_S)
+            await self.until(lambda: len(self.ready) == len(self.nodes), _READY_S)
         except BaseException:
             self.close()
             raise
@@ -57,7 +58,7 @@ class Matrix:
         for node in self.nodes.values():
             node.close()
 
-    async def _until(self, condition, seconds) -> bool:
+    async def until(self, condition, seconds) -> bool:
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
@@ -66,12 +67,24 @@ class Matrix:
         return True
 
     def _say(self, node, doc):
-        if "nat" in doc:
+        if doc.get("n") in self._asked:
+            self._asked.pop(doc["n"]).set_result(doc)
+        elif "nat" in doc:
             self.ready[node.host] = doc["nat"]
         elif "open" in doc:
             self._opened(doc)
         elif "ended" in doc or "text" in doc:
             self.log.append((node.host, doc))
+
+    def under_way(self) -> list[Trial]:
+        return list(self._waiting.values())
+
+    async def ask(self, host, wait_s=20.0, **command) -> dict:
+        """The answer to a command that has one."""
+        self._number += 1
+        future = self._asked[self._number] = asyncio.get_running_loop().create_future()
+        self.nodes[host].tell(n=self._number, **command)
+        return await asyncio.wait_for(future, wait_s)
 
     def _opened(self, doc):
         """One of: a PING came back by the relay, by TCP, or the way is direct; or why not."""
@@ -87,8 +100,11 @@ class Matrix:
             trial.first_ms, trial.by = ms, by
         trial.why = doc.get("why", trial.why)
 
-    async def round(self, pairs, limit_s=LIMIT_S, meanwhile=None, **note) -> list[Trial]:
-        """`meanwhile()`: a coroutine that hurts somebody while the ways are made."""
+    async def round(
+        self, pairs, limit_s=LIMIT_S, meanwhile=None, shut=True, **note
+    ) -> list[Trial]:
+        """`meanwhile()`: a coroutine that hurts somebody while the ways are made. `shut`: end
+        the ways when all is known."""
         todo = {}
         for a, b in pairs:
             self._number += 1
@@ -99,14 +115,16 @@ class Matrix:
             self.nodes[a].tell(do="open", id=self.nodes[b].id.hex(), n=n)
         hurt = asyncio.create_task(meanwhile()) if meanwhile is not None else None
         trials = [t for t, _, _ in todo.values()]
-        await self._until(lambda: all(map(_settled, trials)), limit_s + 0.3)
+        await self.until(lambda: all(map(_settled, trials)), limit_s + 0.3)
         for n, (_, a, b) in todo.items():
-            self.nodes[a].tell(do="shut", id=self.nodes[b].id.hex())
-            self.nodes[b].tell(do="shut", id=self.nodes[a].id.hex())
             self._waiting.pop(n)
+            if shut:
+                self.nodes[a].tell(do="shut", id=self.nodes[b].id.hex())
+                self.nodes[b].tell(do="shut", id=self.nodes[a].id.hex())
         if hurt is not None:
             await hurt
-        await asyncio.sleep(_CLOSE_S)
+        if shut:
+            await asyncio.sleep(_CLOSE_S)
         return trials
 
 

@@ -42,34 +42,50 @@ def baselines(rtt_ms, loss, times, kinds=tuple(KINDS)) -> list[Trial]:
     return out
 
 
-async def matrix(rtt_ms, loss, setups, folder, note, kinds=tuple(KINDS)) -> list[Trial]:
-    """Every pair, again and again with new nodes, until there were so many set-ups.
+LEVELS = (1, 2, 3)  # three assistants at three addresses
+_OF_A_GENERATION = 6  # rounds that one set of nodes goes through: they may guess ports 8 times
 
-    L3 is killed once in every second round, at some moment of it, so that about one set-up in ten
-    finds it dead or dying; it is started again for the next.
+
+async def matrix(rtt_ms, loss, setups, folder, note, kinds=tuple(KINDS)) -> list[Trial]:
+    """Every pair, again and again, until there were so many set-ups.
+
+    New nodes every few rounds; in the last of those L3 is killed, at some moment of the first
+    0.4 s, and started again for the next: more than one set-up in ten finds it dead or dying.
     """
     lab = Lab(rtt_ms=rtt_ms, jitter_ms=_JITTER_MS, loss=loss)
     hosts = _homes(lab, kinds)
-    world = World(lab, folder, levels=(1, 3))
+    world = World(lab, folder, levels=LEVELS)
     todo = rounds(["a-" + k for k in kinds], ["b-" + k for k in kinds])
     rng = random.Random(5)
-    out = []
+    out, order, generation = [], [], 0
     with lab, world:
-        turn = 0
         while len(out) < setups:
-            async with Matrix(lab, world, hosts, seed=turn) as run:
-                order = rng.sample(todo, len(todo))
-                for k, pairs in enumerate(order):
-                    kill = k % 10 == 9 or len(order) < 10 and k == len(order) - 1
+            if len(order) < _OF_A_GENERATION:
+                order += rng.sample(todo, len(todo))
+            some = [order.pop() for _ in range(min(_OF_A_GENERATION, len(order)))]
+            async with Matrix(lab, world, hosts, seed=generation) as run:
+                _missing(run, note)
+                for k, pairs in enumerate(some):
+                    kill = k == len(some) - 1
                     hurt = _killer(world, rng) if kill else None
                     out += await run.round(pairs, meanwhile=hurt, killed=kill, rtt=rtt_ms)
-                    if len(out) >= setups:
-                        break
                 for host, doc in run.log:
                     note("%s: %s" % (host, str(doc)[:300]))
-            turn += 1
-            note("%d set-ups, %d without a path" % (len(out), sum(not t.usable for t in out)))
+            generation += 1
+            note(_so_far(out))
     return out
+
+
+def _missing(run, note):
+    missing = sorted(set(run.nodes) - set(run.ready))
+    if missing:
+        note("not ready: %s" % ", ".join(missing))
+
+
+def _so_far(trials):
+    return "%d set-ups, %d direct, %d without a path" % (
+        len(trials), sum(t.direct for t in trials), sum(not t.usable for t in trials)
+    )  # fmt: skip
 
 
 def _killer(world, rng):
@@ -86,7 +102,7 @@ async def far(rtt_ms, loss, folder, note) -> list[Trial]:
     """Easy cells only, at another round trip."""
     lab = Lab(rtt_ms=rtt_ms, jitter_ms=_JITTER_MS, loss=loss)
     hosts = _homes(lab, EASY)
-    world = World(lab, folder, levels=(1, 3))
+    world = World(lab, folder, levels=LEVELS)
     out = []
     with lab, world:
         async with Matrix(lab, world, hosts) as run:

@@ -16,6 +16,7 @@ from ..upstream.config import tier_config
 from ..upstream.process import TierProcess
 
 MESH_PORT = 4104
+TCP_PORT = 4143  # stands for 443: nobody else is on these hosts
 GROUP = "239.76.52.1"
 
 
@@ -37,7 +38,8 @@ class World:
                 up = {k: v for k, v in self.at.items() if k < level}
                 doc = tier_config(
                     self.network, level, self.folder / ("l%d" % level), up=up,
-                    listen=at.partition(":")[0], port=MESH_PORT, **self._options,
+                    listen=at.partition(":")[0], port=MESH_PORT, tcp_port=TCP_PORT,
+                    **self._options,
                 )  # fmt: skip
                 self.tiers[level] = tier = TierProcess(doc)
                 with self.lab.spaces["l%d" % level]:
@@ -72,6 +74,8 @@ class World:
         secret = sha256(b"nat lab node %r" % (seed,)).digest()
         public = fastsig.public_key(secret)
         given = self.network.provision(public)
+        tcp = [[level, "%s:%d" % (at.partition(":")[0], TCP_PORT)]
+               for level, at in self.upstream()]  # fmt: skip
         public_host = self.lab.kind.get(host) == "pub"
         return {
             "seed": secret.hex(),
@@ -84,5 +88,11 @@ class World:
             "mask": "255.255.0.0" if public_host else "255.255.255.0",
             "port": port,
             "multicast": "%s:%d" % (GROUP, port),
-            "config": {"name": host, "port": port, "upstream": self.upstream(), **config},
+            "config": {
+                "name": host,
+                "port": port,
+                "upstream": self.upstream(),
+                "tcp": tcp,
+                **config,
+            },
         }

@@ -8,6 +8,8 @@ from binascii import hexlify, unhexlify
 from l4mesh import ticks
 from l4mesh.endpoint import format_endpoint, parse_endpoint
 from l4mesh.events import EV_JOINED, EV_MAPPED, EV_REFUSED, EV_UPSTREAM, EV_WAY
+from l4mesh.nat_type import BLOCKED
+from l4mesh.peers import P_REMOTE
 from l4mesh.wire import T_COOKIE, T_PING, T_PONG, put30, u30
 from l4mesh_io import clock
 
@@ -55,33 +57,37 @@ class Driven:
         self._asked = {}
         self.told = {}  # kind of event: function(event)
         self.check = self.meet = self.ways = None
+        self._said = False  # ready
         self._lost = {}  # short id: why it is not direct, as it was told
         self._open = {}  # short id: (number of the command, when)
 
-    def begin(self, now):
-        """What a board whose config says `nat: auto` has: it knows its NAT, and can be met."""
-        from l4mesh import natcheck
-        from l4mesh.meet import Meet
-        from l4mesh.ways import Ways
+    def begin(self, now, make=None):
+        """What firmware/beyond_start.py does on a board that sees that it is behind a NAT.
+
+        `make(level, endpoint)`: a TcpLink, for where UDP does not pass."""
+        from l4mesh_io import beyond
 
         node = self.node
-        self.check = natcheck.begin(node)
-        self.check.on_change = self._nat
-        self.meet = Meet(node)
-        self.ways = Ways(node, self.meet)
-        self.ways.stand(True, now)
+        self.ways = beyond.stand(node, now)
+        self.check, self.meet = node.nat, self.ways.meet
         self.told[EV_WAY] = self._way
+        if make is not None and node.cfg.tcp:
+            from l4mesh_io.detour import Detour
 
-    def _nat(self, summary, now):
-        self.meet.set_nat(summary, now)
-        self._ready()
+            where = [(level, parse_endpoint(t)) for level, t in node.cfg.tcp]
+            detour = Detour(node, where, make)
+            node.late.append(detour)
+            self.ways.on_silence = detour.silence
+            detour.on_change = self.ways.rerouted
 
     def _ready(self):
-        """Say what the NAT is, once that is known and assistants have us."""
-        if self.check.seen is None or self.check.busy:
+        """Say what the NAT is, once that is known and we can be found."""
+        c = self.check
+        if c.seen is None or c.busy or not self.node.member.joined:
             return
-        if any(p.ok for p in self.meet.standing.list):
-            self.say({"nat": list(self.check.summary), "why": self.check.why()})
+        if c.summary[0] == BLOCKED or any([p.ok for p in self.meet.standing.list]):
+            self._said = True
+            self.say({"nat": list(c.summary), "why": c.why()})
 
     # commands
 
@@ -126,6 +132,12 @@ class Driven:
         self._lost.pop(sid, None)
         self.ways.close(sid, now)
 
+    def do_know(self, doc, now):
+        """{"do": "know", "id", "at"}: a node beyond the LAN that it met some time ago."""
+        peers = self.node.peers
+        slot = peers.add(unhexlify(doc["id"])[:8], parse_endpoint(doc["at"]), 1, 1, now)
+        peers.set_flag(slot, P_REMOTE)
+
     def do_path(self, doc, now):
         """{"do": "path"} -> {"path": what `l4 path` shows of all ways}"""
         self.say({"n": doc.get("n"), "path": self.ways.document(now)})
@@ -142,9 +154,13 @@ class Driven:
         self.say({"n": n, "open": by, "state": state, "ms": ms, "why": why, "id": text(sid)})
 
     def do_ping(self, doc, now):
-        """{"do": "ping", "id": hex, "at": "ip:port", "count", "every"} -> lost, rtt, .."""
+        """{"do": "ping", "id": hex, "at": "ip:port", "way", "count", "every"} -> lost, rtt, .."""
         sid = unhexlify(doc["id"])[:8]
-        at = parse_endpoint(doc["at"]) if "at" in doc else self.address(sid)
+        at = parse_endpoint(doc["at"]) if "at" in doc else None
+        if doc.get("way"):  # whatever path it has at the moment
+            at = self.ways.of(sid).addr
+        elif at is None:
+            at = self.address(sid)
         series = _Pings(doc.get("n"), sid, at, doc.get("count", 1), doc.get("every", 50))
         series.due = now
         self._pings.append(series)
@@ -209,6 +225,9 @@ class Driven:
 
     def poll(self, now):
         wait = _IDLE_MS
+        if not self._said and self.check is not None:
+            self._ready()
+            wait = 100
         if self._open:
             self._gave_up(now)
             wait = 100

@@ -22,6 +22,7 @@ from l4mesh_io import clock
 from l4mesh_io.entropy import entropy
 from l4mesh_io.runner import Runner
 from l4mesh_io.sockets import Sockets
+from l4mesh_io.tcp_link import TcpLink
 from l4mesh_io.udp import Udp
 
 _LOOK_MS = 10
@@ -78,7 +79,7 @@ def main():
     runner.add(driven.sampling(node, _SAMPLE_MS))
     driven.sampling(node, _SAMPLE_MS)(now)
     node.start(now)
-    driver.begin(now)
+    driver.begin(now, lambda level, at: TcpLink(node, level, at, node.sockets))
     gc.collect()
     say({"ready": time.ticks_ms(), "id": doc["id"]})
     try:
