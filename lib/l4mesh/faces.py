@@ -3,7 +3,8 @@
 """What goes on over Bluetooth links, without the radio (l4mesh_io/ble_gatt.py has that).
 
     faces = Faces(node, near)          near: a Nearby (nearby.py)
-    face = faces.come(addr, now)       somebody connected to us; None: no more links, end it
+    face = faces.come(addr, now)       somebody connected to us; None: no more links, end it.
+                                       A third argument: the fresh() value that it has read already
     face = faces.go(now)               face.device is to be connected to now; None: nobody
     faces.take(face, data, now)        what was written to our MAILBOX, or notified to us
     face.next() -> bytes or None       what is to be sent over the link next
@@ -59,12 +60,17 @@ class Faces:
 
     # links
 
-    def come(self, addr: bytes, now: int):
+    def fresh(self):
+        """A value of RECORD for somebody who connects; None without a signed record."""
+        own = self._node.own
+        return bytes(own.record) + self._node.entropy(16) if own.ready else None
+
+    def come(self, addr: bytes, now: int, value=None):
         if sum(not f.m.asks for f in self.list) >= _COME or not self._node.own.ready:
             self.refused += 1
             return None
         wary = self._wary is not None and ticks.diff(now, self._wary) < _WARY_MS
-        m = Meeting(self._node, False, now, _SHORT_MS if wary else _LONG_MS)
+        m = Meeting(self._node, False, now, _SHORT_MS if wary else _LONG_MS, value)
         return self._open(m, self._near.table.at_addr(addr), now)
 
     def go(self, now: int):
@@ -124,11 +130,13 @@ class Faces:
         return left if left > 0 else 0
 
     def left(self, f, why: str, now: int) -> None:
-        """The link is gone: nothing of it stays but what was learnt."""
+        """The link is gone: nothing of it stays but what was learnt, and what was not sent."""
         if f not in self.list:
             return
         self.list.remove(f)
         if f.m.state == MET:
+            for frame in f.out:
+                self._keep(f.addr, frame)
             return
         if not f.m.asks and ticks.diff(now, f.began) >= _SHORT_MS - 500:
             self._wary = now
@@ -189,12 +197,13 @@ class Faces:
         for f in self.list:
             if f.addr == addr and not f.over:
                 return f.queue(bytes(buf[:n]))
-        if self._heard(addr) < 0:
-            return False
+        return self._heard(addr) >= 0 and self._keep(addr, bytes(buf[:n]))
+
+    def _keep(self, addr, frame):
         if len(self._held) >= _KEPT:
             self._node.counters.inc(C_LIMITED)
             return False
-        self._held.append([addr, bytes(buf[:n]), None])
+        self._held.append([addr, frame, None])
         return True
 
     def poll(self, now: int) -> int:

@@ -55,17 +55,17 @@ _ANSWER_MS = const(10000)  # for who connected to say who it is
 
 
 class Meeting:
-    def __init__(self, node, asks: bool, now: int, patience: int = _ANSWER_MS):
-        """`patience`: ms for who connected to say who it is."""
+    def __init__(self, node, asks: bool, now: int, patience: int = _ANSWER_MS, value=None):
+        """`patience`: ms for who connected to say who it is; `value` of RECORD, if it has one."""
         self._node = node
         self._patience = patience
         self.asks = asks
-        self.mine = bytes(node.own.record)
+        self.mine = bytes(node.own.record) if value is None else value[:SIZE]
         self.theirs = b""
         self.said = b""  # counter 4, flags 1, mode 1, battery 1, load 1
         self.out = None
         self.why = ""
-        self._nonce = node.entropy(_NONCE)
+        self._nonce = node.entropy(_NONCE) if value is None else value[SIZE:]
         self._other = b""
         self._number = node.keys.number
         self._twice = False

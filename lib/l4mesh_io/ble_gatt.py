@@ -50,6 +50,7 @@ class Gatt:
         self._now = now
         self._status = status
         self._links = {}  # aioble's connection: face
+        self._early = {}  # value of RECORD for one that has none yet
         self._said = b""
         self._ends = self._last = None
         self._eager = True
@@ -105,8 +106,13 @@ class Gatt:
             self._ble.links -= 1
 
     def _value(self, connection):
+        """Called on the radio's task, maybe before ours has heard of this link."""
         face = self._links.get(connection)
-        return None if face is None else face.m.value()
+        if face is not None:
+            return face.m.value()
+        if connection not in self._early:
+            self._early[connection] = self._faces.fresh()
+        return self._early[connection]
 
     async def _mail(self):
         while True:
@@ -117,7 +123,8 @@ class Gatt:
 
     async def _answer(self, connection):
         """Somebody connected to us."""
-        face = self._faces.come(connection.device.addr, self._now())
+        value = self._early.pop(connection, None)
+        face = self._faces.come(connection.device.addr, self._now(), value)
         why = "the link was lost"
         self._ble.links += 1
         try:
@@ -127,6 +134,7 @@ class Gatt:
                 why = face.over or face.m.why or why
         finally:
             self._links.pop(connection, None)
+            self._early.pop(connection, None)
             if face is not None:
                 self._faces.left(face, why, self._now())
             await end(connection)

@@ -107,6 +107,22 @@ def test_a_frame_for_a_neighbour_without_a_link_makes_one():
     assert a.faces.met == b.faces.met == 3
 
 
+def test_what_a_lost_link_did_not_send_goes_by_the_next():
+    air = Air()
+    a, b = air.sides
+    air.run(3000, both_met(air))
+    air.run(15000)
+    air.hear(a, b)
+    assert ping(a, b)
+    assert air.run(3000, lambda: a.faces.list and a.faces.list[0].m.state == MET)
+    f = a.faces.list[0]
+    assert ping(a, b, 8) and len(f.out) == 2
+    before = count(b.node, C_RX)
+    air.cut(a, f)
+    assert a.faces.list == b.faces.list == [] and len(a.faces._held) == 2
+    assert air.run(3000, lambda: count(b.node, C_RX) == before + 2)
+
+
 def test_kept_frames_are_few_and_for_a_while():
     air = Air()
     a, b = air.sides
@@ -160,6 +176,17 @@ def test_who_connects_and_says_nothing_is_let_go():
     a.faces.left(g, "", later)
     a.faces.left(g, "", later)
     assert a.faces.tick(a.faces.come(phone, add(air.now, 71000)), add(air.now, 71000)) == 10000
+
+
+def test_who_reads_the_record_before_the_link_is_known():
+    air = Air()
+    a, b = air.sides
+    value = a.faces.fresh()
+    f = a.faces.come(b.addr, air.now, value)
+    assert value[:136] == bytes(a.node.own.record) and f.m.value() == value
+    assert a.faces.fresh() != value
+    a.node.own.ready = False
+    assert a.faces.fresh() is None
 
 
 def test_a_member_that_holds_a_link():
