@@ -18,6 +18,7 @@ from l4mesh_io.watchdog import Watchdog
 from l4mesh_io.wifi import Wifi
 
 _FIRST_WAIT_MS = 20000
+_WAIT_WITH_BLE_MS = 5000  # there are others to be found meanwhile
 _WDT_MS = 30000
 
 
@@ -70,7 +71,9 @@ def _settings():
 
 def wait(s):
     """Give WiFi a moment; without it the sensors start all the same."""
-    end = time.ticks_add(time.ticks_ms(), _FIRST_WAIT_MS)
+    ble = s.ble is not None and not isinstance(s.ble, str)
+    ms = _WAIT_WITH_BLE_MS if ble else _FIRST_WAIT_MS
+    end = time.ticks_add(time.ticks_ms(), ms)
     while s.cfg.wifi and not s.wifi.up and time.ticks_diff(end, time.ticks_ms()) > 0:
         now = clock.now()
         time.sleep_ms(min(s.poll_wifi(now), s.serial.poll(now), 20))

@@ -60,6 +60,8 @@ class Own:
             self.version += 1
 
     def set_endpoints(self, lan, public) -> None:
+        if not lan[0]:  # no WiFi: zeros, but a port
+            lan = NO_ENDPOINT
         if lan != self.lan or public != self.public:
             self.lan = lan
             self.public = public

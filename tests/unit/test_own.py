@@ -159,3 +159,14 @@ def test_after_a_deep_sleep_the_record_stands_and_no_number_comes_twice():
     assert not other.ready
     other.set_endpoints(LAN, PUBLIC)
     assert u30(sign(other), 10) == 8
+
+
+def test_without_wifi_the_record_has_no_endpoint_and_is_one_all_the_same():
+    own = make()
+    own.set_endpoints(parse_endpoint("0.0.0.0:4104"), bytes(6))
+    sign(own, 0)
+    assert own.lan == bytes(6)
+    assert check_form(own.record, 0, SIZE, NETWORK)
+    own.set_endpoints(LAN, bytes(6))
+    sign(own, 100)
+    assert own.version == 2
