@@ -18,6 +18,12 @@ def _sockets(s):
         s.node.sockets = Sockets(s.runner, True)
 
 
+def gateway(s):
+    """The router's address, 4 bytes; None without WiFi, or without a router."""
+    text = s.wlan.ifconfig()[2] if s.wifi.up else "0.0.0.0"
+    return None if text == "0.0.0.0" else parse_endpoint(text + ":1")[:4]
+
+
 def stand(s, detour, now):
     gc.collect()
     try:
@@ -25,6 +31,9 @@ def stand(s, detour, now):
 
         _sockets(s)
         ways = beyond.stand(s.node, now)
+        beyond.router(s.node, lambda: gateway(s))
+        if not s.board.signals()["mains"]:
+            beyond.rests(s.node)
     except MemoryError:  # trying again would not make any room
         gc.collect()
         console.say("behind a NAT, and no room for what would make this board reachable")

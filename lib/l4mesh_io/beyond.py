@@ -6,6 +6,9 @@
     ways.open(id16, now)              what an application calls to reach a node that it cannot
     beyond.wanted(node)               is this node to be found from outside? config `nat`
     beyond.stand(node, now)           be found: places at relays and assistants
+    beyond.router(node, gateway)      ask the home router for a fixed port (portmap.py), gateway()
+                                      -> its 4 bytes or None; the PortMap
+    beyond.rests(node)                on battery: ping as seldom as the router allows (nat_life.py)
 
 `auto`: when a NAT was seen, which is when a tier sees another address than our own. `always`:
 also behind a firewall that translates nothing. `never`: no.
@@ -46,3 +49,25 @@ def stand(node, now: int, host: bool = False):
     if not ways.asks.keep:
         ways.stand(True, now)
     return ways
+
+
+def router(node, gateway):
+    from l4mesh.portmap import PortMap
+
+    pm = PortMap(node, gateway, lambda at, now: node.nat.fixed(at))
+    node.late.append(pm)
+    node.notes["router"] = pm.why
+    return pm
+
+
+def rests(node):
+    from l4mesh.nat_life import NatLife
+
+    life = NatLife(node.nat)
+
+    def known(keep_ms, now):
+        node.reach.every_ms = keep_ms
+
+    life.on_change = known
+    node.late.append(life)
+    return life
