@@ -1,7 +1,8 @@
 # floor 9: firmware
 # The Bluetooth radio comes up before the application, or why not. RAM: none after.
 """early(s) -> "" or a sentence: aioble is `s.ble` then, and the radio is on. C3 and C6 have no room
-for it once the application is loaded. What is missing costs nothing else: WiFi goes on.
+for it once the application is loaded. What is missing costs nothing else: WiFi goes on. After two
+boots in a row that ended badly it is left out: a board must not lose its node to a lack of room.
 
 shared() -> is this a chip that can't have both radios at full (boards/*/board.toml)?
 """
@@ -18,7 +19,17 @@ def off(why):
     return "Bluetooth is off: %s. WiFi goes on." % why
 
 
+def _bad_boots():
+    """As safe_mode.py has counted them in RTC memory."""
+    import machine
+
+    m = machine.RTC().memory()
+    return m[3] if m[:3] == b"L4B" else 0
+
+
 def early(s):
+    if _bad_boots() > 1:
+        return off("the last boots ended badly")
     if s.cfg.mqtt_tls and shared():
         return off("beside MQTT over TLS this chip has no room for it")
     try:

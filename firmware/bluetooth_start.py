@@ -2,7 +2,9 @@
 # Discovery by Bluetooth: its parts, and its turns in the runner. RAM: none after.
 """begin(s, rng): node.nearby and s.ble (l4mesh_io/ble.py) of the supervisor `s`, whose `ble` is
 aioble until then, or a sentence on why there is none (bluetooth_first.py): that, or that there is
-no room, is told on the console and in the status. start.py unloads this module.
+no room, is told on the console and in the status. Room is what leaves `fall_heap_kib` free: with
+less the node would serve nobody. `s.ble.cost` is what discovery took, in bytes. start.py unloads
+this module.
 """
 
 import gc
@@ -21,7 +23,6 @@ def begin(s, rng):
     if isinstance(aioble, str):
         s.node.notes["bluetooth"] = lambda: aioble
         return
-    gc.collect()
     try:
         _discover(s, aioble, rng)
     except MemoryError:
@@ -38,6 +39,8 @@ def begin(s, rng):
 
 
 def _discover(s, aioble, rng):
+    gc.collect()
+    free = gc.mem_free()
     import bluetooth
     import turns
     from l4mesh.near_say import Voice
@@ -52,6 +55,10 @@ def _discover(s, aioble, rng):
     node.nearby = near
     node.late.append(near)
     node.notes["bluetooth"] = ble.why
+    gc.collect()
+    if gc.mem_free() < 1024 * s.cfg.fall_heap_kib:
+        raise MemoryError
+    ble.cost = free - gc.mem_free()
     turn = turns.turn
     wait = ble.wait
 

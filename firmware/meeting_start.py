@@ -21,6 +21,9 @@ def begin(s):
         return
     gc.collect()
     try:
+        # It takes half as much again as discovery did, and the node is to serve beside it.
+        if gc.mem_free() < 1024 * s.cfg.fall_heap_kib + 3 * ble.cost // 2:
+            raise MemoryError
         _meet(s, ble)
     except MemoryError:
         s.node.counters.inc(C_MEM_ERROR)

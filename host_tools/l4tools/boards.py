@@ -28,7 +28,7 @@ _KEYS = {
     "": "name port chip chip_id arch bootloader_offset partition_table layouts flash heap pins "
     "radio usb firmware limits config",
     "flash": "block_size block_count",
-    "heap": "kib limit standins bluetooth",
+    "heap": "kib limit ble standins bluetooth",
     "pins": "led battery battery_divider dht onewire scl sda",
     "radio": "ble mailbox tx_us tx_burst connect_ms",
     "usb": "ids",

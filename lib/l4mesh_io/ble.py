@@ -57,6 +57,7 @@ class Ble:
         self.addr = bytes(6)
         self.after = self.guest = self.instead = None
         self.links = self.errors = self.rounds = 0
+        self.cost = 0  # bytes that discovery took, as far as the start could see
         self.listened = 0  # ms of scans, whatever their duty
 
     def wait(self):

@@ -8,7 +8,7 @@ import console
 from air import Named, home
 from l4mesh.prng import XorShift
 
-NAMES = ("bluetooth", "aioble", "turns")
+NAMES = ("bluetooth", "aioble", "turns", "machine")
 
 
 class Radio:
@@ -25,7 +25,7 @@ class Radio:
 class World:
     """Modules as they would be on a board, put back afterwards; what was said."""
 
-    def __init__(self, radio=None, aioble=None, chip=""):
+    def __init__(self, radio=None, aioble=None, chip="", boots=0):
         self.had = {n: sys.modules.pop(n, None) for n in NAMES}
         self.stopped = []
         if radio is not None:
@@ -34,6 +34,13 @@ class World:
             sys.modules["bluetooth"] = None  # as if it were not there
         sys.modules["aioble"] = aioble
         self.tasks = []
+        rtc = Named(memory=lambda: b"L4B" + bytes((boots, 0)) + bytes(40))
+        sys.modules["machine"] = Named(RTC=lambda: rtc)
+        self.free = [200000, 170000]
+        self.gc, bluetooth_start.gc = (
+            bluetooth_start.gc,
+            Named(collect=lambda: None, mem_free=lambda: self.free[bool(self.s.node.late)]),
+        )
         sys.modules["turns"] = Named(start=self.start, turn=lambda: None)
         for n in NAMES:
             if sys.modules[n] is None and sys.implementation.name == "micropython":
@@ -47,7 +54,11 @@ class World:
         node.late = []
         node.notes = {}
         self.s = Named(
-            cfg=Named(mqtt_tls=False, ble="auto", ble_company=0xFFFF, battery_pin=None), ble=None,
+            cfg=Named(
+                mqtt_tls=False, ble="auto", ble_company=0xFFFF, battery_pin=None,
+                fall_heap_kib=24,
+            ),
+            ble=None,
             wifi=Named(power=lambda *a: self.power.append(a)), node=node,
             runner=Named(add=self.late.append),
         )  # fmt: skip
@@ -59,6 +70,7 @@ class World:
     def __exit__(self, *a):
         console.say = self.say
         bluetooth_first.shared = self.shared
+        bluetooth_start.gc = self.gc
         for n in NAMES:
             sys.modules.pop(n, None)
             if self.had[n] is not None:
@@ -122,6 +134,23 @@ def test_no_room_for_the_rest():
         assert s.node.late == []
 
 
+def test_room_for_the_node_comes_first():
+    radio = Radio()
+    with World(radio, Named(stop=lambda: radio.on.append("stop"))) as w:
+        w.free[1] = 24 * 1024 - 1
+        s = w.run()
+        assert s.ble is None and radio.on == [True, "stop"] and w.late == []
+        assert s.node.late == [] and s.node.nearby is None and w.tasks == []
+        assert "there is no room for it" in w.said[0]
+
+
+def test_after_two_bad_boots_it_is_left_out():
+    with World(Radio(), Named(), boots=2) as w:
+        refused(w, "the last boots ended badly")
+    with World(Radio(), Named(), boots=1) as w:
+        assert w.run().ble is not None
+
+
 def test_it_starts():
     radio = Radio()
     with World(radio, Named()) as w:
@@ -130,4 +159,4 @@ def test_it_starts():
         assert s.ble is not None and s.node.late == [s.node.nearby] and len(w.late) == 1
         assert len(w.tasks) == 1 and w.late[0](0) == 40
         assert s.node.notes["bluetooth"]() == "0 nearby by Bluetooth, 0 of them known by name."
-        assert s.ble.wait() == 40
+        assert s.ble.wait() == 40 and s.ble.cost == 30000

@@ -47,7 +47,8 @@ class Boards:
         self._app = app
         self._compiled = None
         self._ble = radio is not None
-        self.heap = int(os.environ.get("L4_HEAP", 0)) or settings()["heap"]["limit"]
+        heap = settings()["heap"]
+        self.heap = int(os.environ.get("L4_HEAP", 0)) or heap["limit"] + heap["ble"] * self._ble
         self._given: set[str] = set()
         self.rack = Rack(folder, hub, on_line=self._line, on_event=on_event, radio=radio)
 
