@@ -4,26 +4,35 @@ On a terminal the state is one line that renews itself; elsewhere only changes a
 """
 
 import asyncio
+import contextlib
 import signal
 import sys
 
 from l4mesh import events as ev
 from l4mesh.endpoint import format_endpoint
-from l4mesh.peers import P_LAN
+from l4mesh.peers import O_MODE, P_LAN, P_SIGNED
 from l4mesh.wire import MODE_NAMES
 
+from .dnssd import Publisher, Shown
 from .hostnode import HostNode
 
 _EVERY_S = 1.0
+_PUBLISH_S = 3.0
 
 
-async def run(out, network, options) -> None:
-    """Until SIGTERM or Ctrl-C. `options` are those of HostNode."""
+async def run(out, network, options, publish=None) -> None:
+    """Until SIGTERM or Ctrl-C. `options` are those of HostNode; `publish`: by DNS-SD, on the
+    interface with this address."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    async with HostNode(network, **options) as host:
+    async with contextlib.AsyncExitStack() as stack:
+        host = await stack.enter_async_context(HostNode(network, **options))
+        if publish:
+            said = await stack.enter_async_context(Publisher(publish, network.network_id))
+            task = asyncio.create_task(_publish(said, host, out))
+            stack.push_async_callback(_end, task)
         say = _Line()
         host.on_event = lambda e: say.change(_sentence(e))
         out.record(
@@ -43,6 +52,33 @@ async def run(out, network, options) -> None:
             except TimeoutError:
                 pass
         say.end()
+
+
+async def _publish(said, host, out):
+    try:
+        while True:
+            await said.update(shown(host.node))
+            await asyncio.sleep(_PUBLISH_S)
+    except Exception as e:  # the node is worth more than its advertisement
+        out.note("DNS-SD has stopped (%r); the node runs on." % e)
+
+
+async def _end(task):
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def shown(node) -> list[Shown]:
+    """This node, and the neighbours whose signed records were checked."""
+    p = node.peers
+    out = [Shown(node.short_id, MODE_NAMES[node.serve.mode] or "passive", node.link.local)]
+    both = P_LAN | P_SIGNED
+    for i in range(p.slots):
+        addr = p.addr(i)
+        if p.flags(i) & both == both and addr[0]:
+            mode = MODE_NAMES[p.get(i, O_MODE) % 4] or "passive"
+            out.append(Shown(p.short_id(i), mode, addr))
+    return out
 
 
 class _Line:

@@ -12,6 +12,7 @@ from l4tools import cli
 LEAST = {
     "backup": ["out", "--port", "/dev/none"],
     "bench": ["--port", "/dev/none"],
+    "browse": ["--interface", "127.0.0.1", "--wait", "0.5", "--mode", "active"],
     "deploy": ["--port", "/dev/none"],
     "doctor": ["--port", "/dev/none"],
     "erase": ["--port", "/dev/none", "--yes"],

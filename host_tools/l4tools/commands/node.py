@@ -43,6 +43,13 @@ def node(
         str, typer.Option("--mode", help="auto, passive, standard or active")
     ] = "auto",
     name: Annotated[str, typer.Option("--name", help="text for people")] = "host",
+    dns_sd: Annotated[
+        bool,
+        typer.Option(
+            "--dns-sd/--no-dns-sd",
+            help="with --interface: publish this node and the boards it hears (`l4 browse`)",
+        ),
+    ] = True,
 ) -> None:
     """The same node as on a board. Nothing is sent to a group of a real network by default:
     name the interface to use with --interface."""
@@ -79,5 +86,6 @@ def node(
                 "upstream": {t: a[0] for t, a in upstream.items()} or None,
                 "config": {"mode": mode, "name": name},
             },
+            interface if dns_sd else None,
         )
     )
