@@ -1,5 +1,5 @@
 # floor 6: pipeline
-# Sockets by which a node finds out about its NAT, and what can be asked by them. RAM: 2.5 kB.
+# Sockets by which a node finds out about its NAT, and what can be asked by them. RAM: 4 kB.
 """ears = Ears(node)     own port's STUN answers, FILTER answers and their cookies come here
 
     ears.poll(now) -> ms                   before each step of the generators below

@@ -1,5 +1,5 @@
 # floor 5: machines
-# Sends a member the one datagram that shows what its NAT lets in. RAM: 0.7 kB, with the first.
+# Sends a member the one datagram that shows what its NAT lets in. RAM: 1.3 kB, with the first.
 """FILTER (docs/protocol.md 8): does a NAT let in what comes from an address, or a port, that the
 socket behind it never sent to? Somebody with such an address has to try.
 

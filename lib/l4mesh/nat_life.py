@@ -1,5 +1,5 @@
 # floor 6: pipeline
-# How long the router keeps a mapping that rests, for nodes on battery. RAM: 1.5 kB, when wanted.
+# How long the router keeps a mapping that rests, for nodes on battery. RAM: 2 kB, when wanted.
 """life = NatLife(check)     for node.late; `check` is node.nat (natcheck.py)
 
     life.keep_ms             a mapping may rest for so long; 20 s until it was measured

@@ -1,5 +1,5 @@
 # floor 4: tables
-# What two nodes can do to reach each other, by their NATs. RAM: 2 kB, while it is asked.
+# What two nodes can do to reach each other, by their NATs. RAM: 3 kB, with the first pair.
 """strategy(mine, theirs) -> DIRECT, HOLE_PUNCH, NEED_RELAY or TRY_ALL; plan(mine, theirs) -> Plan.
 Both arguments are the 8-byte summaries of nat_type.py.
 

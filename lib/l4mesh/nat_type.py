@@ -1,5 +1,5 @@
 # floor 3: codecs
-# What kind of NAT this node is behind, from what assistants saw. RAM: 2.5 kB, then 0.
+# What kind of NAT this node is behind, from what assistants saw. RAM: 3.5 kB.
 """classify(seen) -> summary, 8 bytes that travel in messages (docs/protocol.md 8):
 
 | offset | size | field |

@@ -1,5 +1,5 @@
 # floor 5: machines
-# Asks the home router for a fixed mapping of own port: PCP, NAT-PMP. RAM: 3 kB, loaded if wanted.
+# Asks the home router for a fixed mapping of own port: PCP, NAT-PMP. RAM: 4.5 kB, if wanted.
 """pm = PortMap(node, gateway, told)     for node.late
 
     gateway() -> 4 bytes or None            the router's address on our LAN

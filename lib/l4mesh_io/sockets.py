@@ -1,5 +1,5 @@
 # floor 9: links
-# More UDP sockets beside the node's one, for a while: filter tests, punching. RAM: 1.5 kB, 4 kB.
+# More UDP sockets beside the node's one, for a while: filter tests, punching. RAM: 2.5 kB, 4 kB.
 """Throw-away sockets, drained by the runner as long as one is open.
 
     sockets = Sockets(runner, lwip)          given to the node as node.sockets
