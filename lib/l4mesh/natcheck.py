@@ -93,7 +93,7 @@ class NatCheck:
         self.took_ms = ticks.diff(now, self._began)
         self.times += 1
         every = _SOON_MS
-        if self.seen.main is None and self._good == self._at:
+        if self.seen.main is None and self._good == self._at and not self.seen.online:
             self.seen = self._last  # nobody answers any more: what was found out may still hold
         else:
             self._judge()
@@ -120,7 +120,7 @@ class NatCheck:
 
     def helpers(self):
         """[(endpoint, short id or None)]: tiers, nearest first, then peers beyond the LAN."""
-        out = [(t.addr, t.peer) for t in self.node.tiers.list]
+        out = [(t.addr, t.peer) for t in self.node.tiers.list if t.addr[0]]
         p = self.node.peers
         for i in range(p.slots):
             if p.flags(i) & P_REMOTE and p.addr(i)[0]:
@@ -132,6 +132,9 @@ class NatCheck:
         helpers = self.helpers()
         self.seen = seen = Seen(self.node.link.local)
         seen.asked = len(set([h[0][:4] for h in helpers]))
+        if not helpers and self.node.tiers.list:  # all of them by TCP (detour.py)
+            seen.asked = 2
+            seen.online = True
         own = yield from ears.ask(ears.own, helpers)
         helpers = [h for h in helpers if own.got.get(h[0])]
         if not helpers:

@@ -5,6 +5,8 @@ from l4mesh import counters as C
 from l4mesh import natcheck
 from l4mesh.endpoint import format_endpoint
 from l4mesh.events import EV_MAPPED
+from l4mesh.peers import P_REMOTE
+from l4mesh.tiers import Tier
 from natkit import Nat, Net
 
 UNKNOWN, PUBLIC, FULL, RESTRICTED, PORT, SYMMETRIC, BLOCKED = range(7)
@@ -209,6 +211,18 @@ def test_when_assistants_are_gone_what_was_known_stays():
     assert b.go() == s and b.check.why().endswith("seen as 198.18.0.7:4104")
     b.node.own.public = b"\xc6\x12\x00\x08\x10\x08"
     assert b.go()[0] == BLOCKED  # another address: nothing of it holds
+
+
+def test_tiers_by_tcp_alone_mean_that_udp_is_blocked():
+    b = Bed(Nat(WAN, "eim", "apdf"))
+    assert b.go()[0] == PORT
+    for h in b.helpers:
+        b.node.peers.set_flag(b.node.peers.find(h.id[:8]), P_REMOTE, False)
+    s = b.go()
+    assert s[0] == PORT  # nobody to ask: what was known stays
+    b.node.tiers.list.append(Tier(3, b"\x00\x03\x00\x01\x00\x01"))  # by TCP: links.py
+    assert b.check.helpers() == []
+    assert b.go()[0] == BLOCKED
 
 
 def test_soon_again_while_nothing_is_known():
