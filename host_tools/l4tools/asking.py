@@ -2,6 +2,8 @@
 
 A question is answered by token. The node asked may want proof of our address first: then the
 frame goes again with its cookie. Addresses come from the tiers' list, the neighbours or a look-up.
+Who is silent there may be behind a NAT: then a way is opened (beyond.py), and the question goes by
+it as soon as it carries.
 """
 
 import asyncio
@@ -26,7 +28,10 @@ from l4mesh.wire import (
 
 from .errors import NotFound, ToolError, Unavailable
 
-TOPICS = {"status": 1, "why": 2, "neighbours": 3, "counters": 4, "nat": 5, "nearby": 7, "tickets": 8}
+TOPICS = {
+    "status": 1, "why": 2, "neighbours": 3, "counters": 4, "nat": 5, "ways": 6, "nearby": 7,
+    "tickets": 8,
+}  # fmt: skip
 _TRY_S = 0.5
 _TRIES = 4
 
@@ -121,20 +126,35 @@ class Asking:
     async def _ask(self, kind, node_id, body, timeout_s, addr):
         end_s = asyncio.get_running_loop().time() + timeout_s
         addrs = [addr] if addr is not None else await self.where(node_id, timeout_s)
-        for _ in range(_TRIES):
-            for a in addrs:
-                q = self._question(kind, node_id, a, body)
-                left_s = end_s - asyncio.get_running_loop().time()
-                try:
-                    return await asyncio.wait_for(q.future, max(0.01, min(_TRY_S, left_s)))
-                except TimeoutError:
-                    continue
-                finally:
-                    self._questions.pop(q.token, None)
+        way = None
+        try:
+            for _ in range(_TRIES):
+                for a in addrs:
+                    q = self._question(kind, node_id, a, body)
+                    left_s = end_s - asyncio.get_running_loop().time()
+                    try:
+                        return await asyncio.wait_for(q.future, max(0.01, min(_TRY_S, left_s)))
+                    except TimeoutError:
+                        pass
+                    finally:
+                        self._questions.pop(q.token, None)
+                    if addr is None and way is None and self._may_be_beyond(a):
+                        way = asyncio.create_task(self.beyond.reach(node_id, timeout_s))
+                    if way is not None and way.done() and way.result():
+                        addrs = [way.result()]
+                        break
+        finally:
+            if way is not None and not way.done():
+                way.cancel()
         raise Unavailable(
             "%s does not answer at %s. It may be asleep, switched off or behind a NAT."
             % (node_id.hex(), " or ".join(format_endpoint(a) for a in addrs) or "any address")
         )
+
+    def _may_be_beyond(self, addr):
+        """Can somebody silent at `addr` be behind a NAT? No tier is, nor who is on loopback."""
+        tier = any(t.addr == addr for t in self.node.tiers.list)
+        return not tier and addr[0] not in (0, 127) and self.node.tiers.first_up() is not None
 
     def _question(self, kind, node_id, addr, body):
         self._token = (self._token + 1) & (1 << 30) - 1
@@ -156,7 +176,7 @@ class Asking:
         o = self.node.gate.off
         counter = u30(buf, o)
         for q in self._questions.values():
-            if q.frame == counter and q.addr == addr:
+            if q.frame == counter and bytes(buf[8:16]) == q.peer:
                 self._send(q, bytes(buf[o + 4 : o + 12]))
                 return True
         return False

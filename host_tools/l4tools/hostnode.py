@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from l4mesh.config import BadConfig, Config
 from l4mesh.endpoint import format_endpoint
-from l4mesh.events import EV_ANSWER, EV_JOINED
+from l4mesh.events import EV_ANSWER, EV_JOINED, EV_WAY
 from l4mesh.identity import Identity
 from l4mesh.modes_table import cache_size
 from l4mesh.node import Node
@@ -32,6 +32,7 @@ from l4mesh.wire import STATUS_NAMES, u16
 
 from . import fastsig
 from .asking import TOPICS, Asking
+from .beyond import Beyond
 from .counting import Counting
 from .errors import ToolError, Unavailable
 from .link import GROUP, NOWHERE, CableLink, UdpLink, now_ms
@@ -110,7 +111,7 @@ class HostNode(Asking):
         }
         self._folder = Path(folder) if folder is not None else None
         self._lock = self._task = self._counting = None
-        self.node = self.link = self.ident = None
+        self.node = self.link = self.ident = self.beyond = None
         self.on_event = None  # called with every event of the node
         self._wake = asyncio.Event()
         self._lookups = {}  # node id -> futures
@@ -124,6 +125,7 @@ class HostNode(Asking):
             self.ident = self._identity(store)
             self.link = self._open_link()
             self.node = self._make_node(store)
+            self.beyond = Beyond(self.node, self._ephemeral, self._wake.set)
         except BaseException:
             self._close()
             raise
@@ -252,6 +254,7 @@ class HostNode(Asking):
         loop = asyncio.get_running_loop()
         sampled_s = loop.time()
         while True:
+            self.beyond.poll(now_ms())
             wait_ms = self.node.poll(now_ms())
             while (event := self.node.next_event()) is not None:
                 self._on_event(event)
@@ -276,6 +279,8 @@ class HostNode(Asking):
             for future in self._lookups.pop(e[1], []):
                 if not future.done():
                     future.set_result(result)
+        elif e[0] == EV_WAY:
+            self.beyond.changed()
         if self.on_event is not None:
             self.on_event(e)
 

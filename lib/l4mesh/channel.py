@@ -20,7 +20,6 @@ class Channel:
         self.b = b
         self.at_b = at_b
         self.ip = ip
-        self.heard = False  # b sent something by it
         self._f = figures
         self.last = self._filled = now
         self._level = figures["kbit_s"] // 8 * _BURST_MS

@@ -27,6 +27,7 @@ _WHY = const(2)
 _NEIGHBOURS = const(3)
 _COUNTERS = const(4)
 _NAT = const(5)
+_WAYS = const(6)
 _NEARBY = const(7)
 _PART_HEAD = const(7)
 _LINKS = ("", "way", "ble", "tcp")  # links.py
@@ -58,6 +59,8 @@ class Info:
             return dict(self._node.counters.items())
         if topic == _NAT:  # nothing: it does not look at its NAT
             return {} if self._node.nat is None else self._node.nat.document()
+        if topic == _WAYS:
+            return [] if self._node.ways is None else self._node.ways.document(now)
         if topic == _NEARBY:
             return {} if self._node.nearby is None else self._node.nearby.document(now)
         return None

@@ -84,8 +84,8 @@ class Relay:
         peer = c.other(sid)
         good = c.good_s(now)
         self._tell(sid, addr, token, OPEN, HERE, peer, c.name, good, c.left >> 10)
-        if sid != c.a or not c.heard:
-            self._tell(peer, c.at(peer), _NO_TOKEN, OPEN, HERE, sid, c.name, good, c.left >> 10)
+        # Again, too: it may have had a restart since.
+        self._tell(peer, c.at(peer), _NO_TOKEN, OPEN, HERE, sid, c.name, good, c.left >> 10)
 
     def _end_of_channel(self, addr):
         """May this proven address be one? A low port may: some NATs map so."""
@@ -197,7 +197,6 @@ class Relay:
             to = c.at_b
         elif addr == c.at_b:
             to = c.at_a
-            c.heard = True
         else:
             return False
         may = c.within(n, now)

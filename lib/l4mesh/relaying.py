@@ -54,6 +54,10 @@ class Relaying:
             else:
                 self.relay.call(g.sid, addr, token, what, peer, now)
 
+    def document(self, now: int) -> list:
+        """No way of its own (ways.py has the same)."""
+        return []
+
     def _tell(self, sid, addr, token, what, status, peer, channel, good_s, kib):
         tx = self._node.tx
         o = tx.begin(T_CALLED, sid)

@@ -61,6 +61,21 @@ def upstream(
         str | None,
         typer.Option("--nats", help="your NATS servers instead of private ones", metavar="URLS"),
     ] = None,
+    tcp_port: Annotated[
+        int | None,
+        typer.Option(
+            "--tcp-port", help="also by TCP, for nodes without UDP; one tier", min=1, max=65535
+        ),
+    ] = None,
+    tcp_cert: Annotated[
+        Path | None, typer.Option("--tcp-cert", help="by TLS: certificate (PEM)", metavar="FILE")
+    ] = None,
+    tcp_key: Annotated[
+        Path | None, typer.Option("--tcp-key", help="its key, if not in it", metavar="FILE")
+    ] = None,
+    no_relay: Annotated[
+        bool, typer.Option("--no-relay", help="relay for nobody (L3 and L1 do)")
+    ] = False,
     up: Annotated[
         list[str] | None,
         typer.Option(
@@ -89,6 +104,10 @@ def upstream(
         launch.run(session.out, [launch.read_config(config)])
         return
     levels = sorted(set(tier or networks.TIERS))
+    if tcp_port is not None and len(levels) > 1:
+        raise typer.BadParameter("--tcp-port is for one tier; say which with --tier")
+    if (tcp_cert or tcp_key) and tcp_port is None:
+        raise typer.BadParameter("--tcp-cert is about TCP; say where with --tcp-port")
     if port is not None and len(levels) > 1:
         raise typer.BadParameter("--port is for one tier; say which with --tier")
     try:
@@ -111,6 +130,8 @@ def upstream(
         nats=nats,
         up={level: found[0] for level, found in above.items()},
         broker=broker,
+        tcp=_tcp(tcp_port, tcp_cert, tcp_key),
+        relay=not no_relay,
     )
     if export is not None:
         if len(levels) > 1:
@@ -129,6 +150,13 @@ def upstream(
     for line in launch.remember(plan, path, phrase):
         session.out.note(line)
     launch.run(session.out, plan.configs(), plan.links)
+
+
+def _tcp(port, cert, key):
+    """What a tier is told about TCP; {} without."""
+    told = {"tcp_port": port, "tcp_cert": cert, "tcp_key": key}
+    paths = {k: str(Path(v).absolute()) for k, v in told.items() if v is not None and v != port}
+    return {"tcp_port": port, **paths} if port is not None else {}
 
 
 def _broker(where, user, password_file, ca):

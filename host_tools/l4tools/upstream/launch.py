@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..errors import ToolError
@@ -57,6 +57,8 @@ class Plan:
     nats: str | None
     up: dict
     broker: Broker | None = None  # instead of our own MQTT listener
+    tcp: dict = field(default_factory=dict)  # tcp_port, tcp_cert, tcp_key
+    relay: bool = True
 
     def configs(self) -> list:
         """The settings of each tier, the farthest from the boards first."""
@@ -76,6 +78,9 @@ class Plan:
         nearest = level == max(self.levels)
         mqtt = self.mqtt_port is not None and nearest and level > 1 and not self.broker
         options = {"nats": self.nats} if self.nats else {}
+        options.update(self.tcp)
+        if not self.relay:
+            options["relay"] = False
         if mqtt:
             options["mqtt" if self.nats else "mqtt_port"] = (
                 self.mqtt_port if not self.nats else True
