@@ -24,10 +24,10 @@ class Bed:
         self.check.on_change = lambda s, now: self.changes.append(s)
 
     def go(self, ms=20000):
+        before = self.check.times
         self.check.check(self.net.tick())
-        self.net.run(50)
-        self.net.run(ms, lambda: not self.check.busy)
-        assert not self.check.busy
+        self.net.run(ms, lambda: self.check.times > before)
+        assert self.check.times == before + 1 and not self.check.busy
         return self.check.summary
 
 
