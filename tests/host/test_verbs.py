@@ -24,6 +24,7 @@ LEAST = {
     "monitor": ["--port", "/dev/none", "--seconds", "1"],
     "network": ["list"],
     "ota": ["status", "l3"],
+    "path": ["l3"],
     "ping": ["l3"],
     "queue": ["abcd"],
     "remove-node": ["abcd", "--yes"],

@@ -54,10 +54,10 @@ def path(
 
     doc = {**head, **way.run(go)}
     if doc["state"] == "none":
-        session.out.document(doc, lambda out: _say(out, target.label, doc))
+        tried = ", ".join("%s %s" % (_by(what), outcome) for what, outcome, _ in doc["tried"])
         raise Unavailable(
-            "%s cannot be reached: %s. Look with: l4 why %s"
-            % (target.label, doc["why"], target.label)
+            "%s cannot be reached: %s (tried: %s). Is it on, and its config `nat` not never?"
+            % (target.label, doc["why"], tried or "nothing")
         )
     session.out.document(doc, lambda out: _say(out, target.label, doc))
 
@@ -139,10 +139,8 @@ def _text(addr):
 def _say(out, label, doc):
     if doc["state"] == "direct":
         out.line("%s is reached directly, at %s." % (label, doc["endpoint"]))
-    elif doc["state"] == "relayed":
-        out.line("%s is reached by %s, which relays." % (label, _by(doc["by"])))
     else:
-        out.line("%s is not reached." % label)
+        out.line("%s is reached by %s, which relays." % (label, _by(doc["by"])))
     if doc.get("ms") is not None:
         out.line("First usable after %s ms, round trip %s ms." % (doc["ms"], doc["rtt_ms"]))
     if doc["state"] == "relayed":
