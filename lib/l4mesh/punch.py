@@ -123,6 +123,9 @@ class Punch:
         if self._round == 0:
             self.begun = self._due = ticks.add(now, ms)
 
+    def heard_by(self, sock):
+        return any(e.heard for e in self.ends if e.sock is sock)
+
     def forget(self, sock):
         """This socket is closed."""
         self.ends = [e for e in self.ends if e.sock is not sock]
@@ -147,16 +150,10 @@ class Punch:
             if what & CHOSEN:
                 self._tells = -1
             # A question went there, or to many ports of that address: it came back.
-            if e.sent or number == SPRAYED and self._theirs(addr):
+            if e.sent or number == SPRAYED and addr[:4] in self.by.values():
                 self._found(e, now)
             elif self.way is None:
                 self.ask(e, now)
-
-    def _theirs(self, addr):
-        for ip in self.by.values():
-            if ip == addr[:4]:
-                return True
-        return False
 
     def _answer(self, e, what, number, now, fresh):
         self._answers += 1

@@ -16,19 +16,18 @@ from .nat_pair import HARD, RELAY, plan
 from .nat_type import SEQUENTIAL, SYMMETRIC
 from .punch import ASK, SPRAYED
 from .punch_fresh import Fresh
+from .punch_pool import SOCKETS, Pool
 from .shuffled import Shuffled
 from .wire import put16
 
-_MOST = const(1024)
 _TICK_MS = const(10)
 _TICK = const(5)  # packets in one: 500 a second
-_SOCKETS = const(6)
 _AGAIN_MIN = const(10)
 _FEW = const(64)  # packets that are no spraying yet
 _PROOF_MS = const(1500)  # so long for the second assistant
 _FRESH_MS = const(450)  # and so long for a sequence's newest port
 _AFTER_MS = const(1200)
-_LIFE_MS = const(100)  # of a fresh socket, beyond the round trip
+_SLOW_MS = const(4000)
 # Rounds of few packets: ms from each to the next.
 _GAPS = (20, 30, 50, 100, 100, 200, 300, 400)
 
@@ -49,10 +48,8 @@ class Sweep:
         self._born = now
         self._t0 = None  # when it began to send
         self._end = None
-        self._left = _MOST
         self._i = 0  # ports tried, over all rounds
-        self._socks = []  # [socket, opened, asked]
-        self._opened = 0
+        self._to = bytearray(6)  # the IP address that two assistants saw, and the port in turn
         self._due = now
         self._round = 0
         self._last = None
@@ -60,6 +57,7 @@ class Sweep:
         self._fresh = None
         self._order = Shuffled(pl.span, meet.rng) if pl.shuffle else None
         self._rtt = max([x.rtt for x in meet.standing.list] + [0]) or 200
+        self.pool = Pool(meet, p, pl.low, self._rtt)
         if _counts(meet.nat):
             # What we send to the peer takes the next port, so the look-up comes first.
             p.hold(_FRESH_MS, now)
@@ -85,16 +83,18 @@ class Sweep:
         if (looks or not self._known) and age < _FRESH_MS or p.begun is None:
             return None
         ips = list(p.by.values())
-        if not any(ips.count(ip) > 1 for ip in ips):
-            return None
-        return self._book(now)
+        for ip in ips:
+            if ips.count(ip) > 1:
+                self._to[:4] = ip
+                return self._book(now)
+        return None
 
     def _book(self, now):
         """Is it long enough since the last time with this peer? Then it is written down."""
         meet = self._meet
         pl = self._plan
         minute = meet.node.minutes.advance(now)
-        pause = 1 if pl.count * pl.rounds <= _FEW and pl.fresh <= _SOCKETS else _AGAIN_MIN
+        pause = 1 if pl.count * pl.rounds <= _FEW and pl.fresh <= SOCKETS else _AGAIN_MIN
         meet.sprays = [s for s in meet.sprays if minute - s[1] < s[2]]
         if any(s[0] == self._p.peer for s in meet.sprays) or len(meet.sprays) >= 8:
             return False
@@ -105,16 +105,8 @@ class Sweep:
         return self._end is not None and ticks.diff(now, self._end) >= 0
 
     def settle(self, keep, all_):
-        """A way was found by socket `keep`; unless `all_`, those that heard the peer stay, too."""
-        heard = [] if all_ else [e.sock for e in self._p.ends if e.heard]
-        rest = []
-        for x in self._socks:
-            if any(x[0] is s for s in heard):
-                rest.append(x)
-            elif x[0] is not keep:
-                self._p.forget(x[0])
-                x[0].close()
-        self._socks = [x for x in rest if x[0] is not keep]
+        """A way was found by socket `keep`: nothing more is sent."""
+        self.pool.settle(keep, all_)
         if self._fresh is not None:
             self._fresh.close()
         self._end = self._born
@@ -149,86 +141,51 @@ class Sweep:
         """One tick: -> ms until the next, 0 when all is sent."""
         pl = self._plan
         if pl.count == 0:
-            return self._roll(now) if pl.fresh else 0
+            return self._roll(now)
         if pl.count == 1:
             return self._all_to_one(now)
         return self._spray(now)
 
-    def _open(self, now):
-        pl = self._plan
-        sockets = self._meet.node.sockets
-        s = None
-        for _ in range(8 if pl.low else 1):
-            port = 600 + self._meet.rng.getrandbits(16) % 424 if pl.low else 0
-            s = sockets.open(port, self._meet.take)
-            if s is not None:
-                self._opened += 1
-                self._socks.append([s, now, now])
-                break
-        return s
-
     def _roll(self, now):
-        """Fresh sockets to the one endpoint: each is a new mapping that the peer may hit."""
-        if ticks.diff(now, self._t0) < self._plan.wait_ms:
-            return _TICK_MS
-        life = self._rtt + _LIFE_MS
-        live = self._socks
-        for x in live:
-            if ticks.diff(now, x[2]) > life // 2:
-                x[2] = ticks.add(now, life)
-                self._ask(x[0])
-        if live and (len(live) >= _SOCKETS or self._opened >= self._plan.fresh):
-            x = live[0]
-            if ticks.diff(now, x[1]) >= life:
-                self._p.forget(x[0])
-                x[0].close()
-                live.pop(0)
-        if self._opened < self._plan.fresh and len(live) < _SOCKETS:
-            s = self._open(now)
-            if s is None:
-                return 50
-            self._ask(s)
-            return max(4, life // _SOCKETS if self._opened > _SOCKETS else 4)
-        return _TICK_MS if live and self._left > 0 else 0
-
-    def _ask(self, sock):
-        for e in self._p.ends:
-            if e.sock is None and self._left > 0:
-                self._left -= 1
-                self._p.send(ASK, e.addr, sock, SPRAYED)
+        """The peer guesses our ports: the more of them there are, the sooner it hits one."""
+        pl = self._plan
+        age = ticks.diff(now, self._t0) - pl.wait_ms
+        if age < 0 or not pl.fresh:
+            return _TICK_MS if pl.fresh else 0
+        # It may have begun late: so some more, slowly, as long as it may be sweeping.
+        return self.pool.roll(now, self.pool.opened < pl.fresh, age < _SLOW_MS)
 
     def _all_to_one(self, now):
         """All sockets to the one port that the peer's sixth is to have."""
         pl = self._plan
-        while self._opened < pl.fresh and self._open(now) is not None:
+        pool = self.pool
+        while pool.opened < pl.fresh and pool.open(now) is not None:
             pass
-        if self._round == len(_GAPS) or not self._socks:
+        if self._round == len(_GAPS) or not pool.list:
             return 0
         to = self._aim(0)
-        for x in self._socks:
-            self._left -= 1
+        for x in pool.list:
+            pool.left -= 1
             self._p.send(ASK, to, x[0], SPRAYED)
         self._round += 1
         return _GAPS[self._round - 1]
 
     def _aim(self, i):
-        b = bytearray(6)
-        for ip in self._p.by.values():
-            b[:4] = ip
-        put16(b, 4, self._plan.port(i))
-        return bytes(b)
+        put16(self._to, 4, self._plan.port(i))
+        return bytes(self._to)
 
     def _spray(self, now):
         pl = self._plan
+        pool = self.pool
         n = 0
-        while n < _TICK and self._left > 0 and self._i < pl.count * max(1, pl.rounds):
+        while n < _TICK and pool.left > 0 and self._i < pl.count * max(1, pl.rounds):
             sock = None
             if pl.each:
                 k = self._i // pl.count
-                while len(self._socks) <= k and self._opened < _SOCKETS:
-                    if self._open(now) is None:
+                while len(pool.list) <= k and pool.opened < SOCKETS:
+                    if pool.open(now) is None:
                         return 50
-                sock = self._socks[min(k, len(self._socks) - 1)][0]
+                sock = pool.list[min(k, len(pool.list) - 1)][0]
             i = self._i % pl.count
             to = self._aim(i if self._order is None else self._order.at(i))
             # One frame for all of a tick: the peer takes the first, the rest is a replay.
@@ -238,7 +195,7 @@ class Sweep:
             else:
                 self._p.resend(to, sock)
             self._i += 1
-            self._left -= 1
+            pool.left -= 1
             n += 1
         return _TICK_MS if n else 0
 

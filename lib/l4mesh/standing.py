@@ -20,6 +20,7 @@ from .wire import STANDARD, T_REGISTER, put16, put30, u16, u30
 
 _PLACES = const(3)
 _LOOK_MS = const(2000)
+_SOON_MS = const(300)
 _KEEP_MS = const(20000)
 _SPREAD_MS = const(5000)
 _SHUN_MS = const(60000)
@@ -148,7 +149,8 @@ class Standing:
     def poll(self, now: int) -> int:
         if self._look is None or ticks.diff(self._look, now) <= 0:
             self._choose(now)
-            self._look = ticks.add(now, _LOOK_MS)
+            # Two are needed before ports are guessed: look often until there are.
+            self._look = ticks.add(now, _LOOK_MS if len(self.list) > 1 else _SOON_MS)
         wait = ticks.diff(self._look, now)
         for p in self.list:
             left = ticks.diff(p.due, now)

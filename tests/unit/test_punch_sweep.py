@@ -109,7 +109,7 @@ def test_fresh_sockets_live_for_a_round_trip_and_more():
     b = begun(BLOCK, STRICT)
     opened = {}
     closed = {}
-    for _ in range(400):
+    for _ in range(1200):
         b.run(5, 5)
         for s in b.n.sockets.ever:
             opened.setdefault(s.port, b.now)
@@ -117,10 +117,13 @@ def test_fresh_sockets_live_for_a_round_trip_and_more():
                 closed.setdefault(s.port, b.now)
         assert len(b.n.sockets.all) <= 6
     rtt = max(p.rtt for p in b.meet.standing.list)
-    assert len(opened) == 24 and b.n.sockets.all == []
+    # 24 at once, and then one after the other for those who began late.
+    assert 24 < len(opened) < 70 and b.n.sockets.all == []
+    assert sum(opened[p] - 1011 < 800 for p in opened) >= 24
+    assert max(opened[p] for p in opened) - 1011 < 4200
     assert all(closed[p] - opened[p] >= rtt + 95 for p in opened)
     for s in b.n.sockets.ever:
-        assert 1 <= len(s.sent) <= 3 and {to for _, to in s.sent} == {parse_endpoint(PEER)}
+        assert 1 <= len(s.sent) <= 8 and {to for _, to in s.sent} == {parse_endpoint(PEER)}
 
 
 def test_low_sockets_where_low_ports_stay_low():
