@@ -16,7 +16,8 @@ from l4mesh_io.mqtt_tls import Tls
 from l4mesh_io.tcp_link import TcpLink
 
 from .errors import ToolError
-from .link import now_ms
+from .gateway import gateway
+from .link import UdpLink, now_ms
 
 _LOOK_MS = 1000
 
@@ -29,6 +30,7 @@ class Beyond:
         self._ways = None
         self._waiting = []  # futures, for the next change of a way
         self._looked = None
+        self.router = None  # whom a port was asked of (lib/l4mesh/portmap.py)
         self.detour = self._make_detour() if node.cfg.tcp else None
 
     def _make_detour(self):
@@ -65,6 +67,13 @@ class Beyond:
         if beyond.wanted(node) or blocked and node.cfg.nat != "never":
             self.ways()
             beyond.stand(node, now, True)
+            if self.router is None and isinstance(node.link, UdpLink):
+                self.router = beyond.router(node, gateway)
+
+    def close(self) -> None:
+        """The node stops: its port goes back."""
+        if self.router is not None:
+            self.router.stop(now_ms())
 
     def changed(self) -> None:
         """An EV_WAY came."""

@@ -138,6 +138,7 @@ class HostNode(Asking):
     async def __aexit__(self, *_) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        self.beyond.close()
         self.node.stop(now_ms())
         self._close()
 
