@@ -33,7 +33,7 @@ from l4mesh.record import (
     O_TIER,
 )
 from l4mesh.wire import STANDARD, T_MAIL, u16, u30
-from l4mesh_io import clock, naps, recorder
+from l4mesh_io import naps, recorder
 
 _WINDOW = 5  # 0.1 s
 _MORE_MS = 1500  # after something came for us
@@ -59,7 +59,7 @@ class Sleeper:
         cfg.lifetime_min = max(cfg.lifetime_min, min(1440, 3 * self._gap_s // 60 + 1))
         self._sleep_s = cfg.sleep_s
         self._good_ms = 1000 * cfg.good_s
-        self._began = clock.now()
+        self._began = None  # the first poll
         self._up = None  # when the WiFi was
         self._hello = None  # when the hello left
         self._heard = None  # when something came
@@ -124,7 +124,7 @@ class Sleeper:
         if e[0] == EV_MAIL and e[2] and e[2][:6] == b"#stay ":
             try:
                 self._stay = 1000 * min(int(e[2][6:]), _MOST_STAY_S)
-                self._began = clock.now()
+                self._began = None  # counts from the next poll
             except ValueError:
                 pass  # the application's own
         self._s.event(e)
@@ -139,6 +139,8 @@ class Sleeper:
     # a wake-up
 
     def poll(self, now):
+        if self._began is None:
+            self._began = now
         self._follow(now)
         if self._waits(now):
             return _LOOK_MS

@@ -2,7 +2,6 @@
 
 from binascii import unhexlify
 
-from l4mesh import dnssd
 from l4mesh.dnssd import SERVICE, instances, lower, parse, question, subtype
 from l4mesh.prng import XorShift
 
@@ -151,7 +150,3 @@ def test_random_bytes_behind_a_good_head():
         )
         b = answer(body, qd=rng.getrandbits(1), count=rng.getrandbits(6))
         parse(b, len(b), 0x1234)
-
-
-def test_kinds():
-    assert (dnssd.PTR, dnssd.SRV, dnssd.TXT, dnssd.A) == (12, 33, 16, 1)

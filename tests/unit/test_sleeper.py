@@ -7,7 +7,7 @@ from l4mesh import wire
 from l4mesh.endpoint import parse_endpoint
 from l4mesh.record import CAP_SLEEPS, O_CAPS
 from l4mesh.wire import u16, u30
-from l4mesh_io import clock, naps
+from l4mesh_io import naps
 from test_mailbox import mail
 from world import GROUP
 
@@ -58,10 +58,9 @@ class Bed:
         self.sent = []
 
     def __enter__(self):
-        self.before = sys.modules.get("machine"), clock.now, naps.record, naps.keep_record
+        self.before = sys.modules.get("machine"), naps.record, naps.keep_record
         self.machine = sys.modules["machine"] = Machine()
         self.now = 1000
-        clock.now = lambda: self.now
         naps.record = lambda: self.file
         naps.keep_record = self._keep
         self.writes = 0
@@ -82,7 +81,7 @@ class Bed:
             del sys.modules["machine"]
         else:
             sys.modules["machine"] = self.before[0]
-        clock.now, naps.record, naps.keep_record = self.before[1:]
+        naps.record, naps.keep_record = self.before[1:]
 
     def boot(self, cause=4):
         import sleeper
