@@ -59,9 +59,10 @@ BUNDLES = {
 # Modules that applications, tools or late parts of the firmware import by their own name.
 API = """l4mesh.counters l4mesh.endpoint l4mesh.events l4mesh.keys l4mesh.node l4mesh.record
     l4mesh.ticks l4mesh.wire l4mesh_io.clock console provision sensors settings""".split()
-# What applications hold or tools call over USB: public methods of these stay, named or not.
+# What applications hold or tools call over USB: public methods of these stay, named or not; and
+# what aioble calls (on_read).
 KEEP = """Node Board Sensor Sensors Udp FileStore NvsStore Identity Config XorShift Mac Supervisor
-    Ways give show open_store""".split()
+    Ways give show open_store on_read""".split()
 # What applications write: these keywords stay.
 WRITTEN = "Sensor(name=0, unit=0, every_s=0, read=0, kind=0, band=0, total=0)"
 # Updates leave these as they are (l4mesh/ota_manifest.py): both sides know their names for ever.

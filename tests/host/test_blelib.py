@@ -7,8 +7,9 @@ import threading
 
 import pytest
 from l4tools import blelib
-from l4tools.image import compiled
+from l4tools.image import compiled, project_files
 from l4tools.paths import ROOT
+from l4tools.shrunk import small
 
 SOURCE = ROOT / "tests" / "standin" / "aioble"
 
@@ -136,3 +137,8 @@ def test_boards_without_bluetooth_or_with_their_own_are_left_alone(place):
 
 def test_virtual_boards_get_the_stand_in_where_nothing_is_installed(place):
     assert blelib.for_virtual()["lib/aioble/core.py"] == SOURCE / "core.py"
+
+
+def test_what_aioble_calls_is_not_taken_for_dead():
+    text = str(small(project_files())["lib/l4mesh_io/ble_gatt.py"])
+    assert "def on_read(" in text
