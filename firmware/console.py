@@ -29,7 +29,8 @@ def line(e):
     if kind == EV_JOINED:
         return "joined by tier %d after %d ms" % (e[1], e[2])
     if kind == EV_NEIGHBOUR:
-        return "neighbour %s at %s" % (id_text(e[1][:4]), format_endpoint(e[2]))
+        where = "by Bluetooth" if e[2][:2] == b"\0\2" else "at " + format_endpoint(e[2])
+        return "neighbour %s %s" % (id_text(e[1][:4]), where)
     if kind == EV_GONE:
         return "neighbour %s is gone" % id_text(e[1][:4])
     if kind == EV_NEARBY:
