@@ -22,7 +22,7 @@ from .labnode import LabNode
 from .world import World
 
 HELPERS = ("help-a", "help-b", "help-c")
-_AT_ONCE = 5  # assistants have a board's limits
+_AT_ONCE = 6  # assistants have a board's limits
 _WAIT_S = 30.0
 _SUBS = {
     "pub": (0,), "pubfw": (5,), "fc": (6,), "rc": (6,), "pr": (6,), "clash": (6,), "eim": (0,),
