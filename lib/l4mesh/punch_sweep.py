@@ -28,6 +28,7 @@ _PROOF_MS = const(1500)  # so long for the second assistant
 _FRESH_MS = const(450)  # and so long for a sequence's newest port
 _AFTER_MS = const(1200)
 _SLOW_MS = const(4000)
+_NEW = const(2)  # sockets of a side that counts, where the peer's window is 16
 # Rounds of few packets: ms from each to the next.
 _GAPS = (20, 30, 50, 100, 100, 200, 300, 400)
 
@@ -55,13 +56,16 @@ class Sweep:
         self._last = None
         self._known = not _counts(p.nat)
         self._fresh = None
+        self._new = False  # own socket may have old ports towards the peer: not the next ones
         self._order = Shuffled(pl.span, meet.rng) if pl.shuffle else None
         self._rtt = max([x.rtt for x in meet.standing.list] + [0]) or 200
         self.pool = Pool(meet, p, pl.low, self._rtt)
+        self._own = None  # socket that sweeps, if not the node's own
         if _counts(meet.nat):
             # What we send to the peer takes the next port, so the look-up comes first.
             p.hold(_FRESH_MS, now)
             self._fresh = Fresh(meet, p, now)
+            self._new = True
         elif pl.wait_ms:
             p.hold(_PROOF_MS, now)
         elif pl.wait_ms:
@@ -149,11 +153,12 @@ class Sweep:
     def _roll(self, now):
         """The peer guesses our ports: the more of them there are, the sooner it hits one."""
         pl = self._plan
+        fresh = pl.fresh or (_NEW if self._new else 0)
         age = ticks.diff(now, self._t0) - pl.wait_ms
-        if age < 0 or not pl.fresh:
-            return _TICK_MS if pl.fresh else 0
+        if age < 0 or not fresh:
+            return _TICK_MS if fresh else 0
         # It may have begun late: so some more, slowly, as long as it may be sweeping.
-        return self.pool.roll(now, self.pool.opened < pl.fresh, age < _SLOW_MS)
+        return self.pool.roll(now, self.pool.opened < fresh, age < _SLOW_MS)
 
     def _all_to_one(self, now):
         """All sockets to the one port that the peer's sixth is to have."""
@@ -179,8 +184,12 @@ class Sweep:
         pool = self.pool
         n = 0
         while n < _TICK and pool.left > 0 and self._i < pl.count * max(1, pl.rounds):
-            sock = None
-            if pl.each:
+            sock = self._own
+            if self._new and sock is None:
+                sock = self._own = pool.open(now)
+                if sock is None:
+                    return 50
+            elif pl.each:
                 k = self._i // pl.count
                 while len(pool.list) <= k and pool.opened < SOCKETS:
                     if pool.open(now) is None:

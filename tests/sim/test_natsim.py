@@ -250,6 +250,20 @@ def test_the_address_changes_in_between():
     assert all(p.ok and p.seen[:4] == r.ip for p in b.meet.standing.list)
 
 
+def test_met_again_while_the_router_remembers_the_last_time():
+    """Old flows of own socket have old ports: what counts needs sockets that are new."""
+    for pair in (("pr", "symseq"), ("symseq", "pr"), ("symseq", "symseq"), ("symblk", "pr")):
+        net, a, b = matrix_net(9, pair)
+        for wait in (0, 80000):
+            net.run(wait)
+            for h in (a, b):
+                h.meet.sprays = []
+            m = net.meeting(a, b)
+            assert m.ok, (pair, wait, m.why)
+            for h in (a, b):
+                h.told[-1][3] and h.told[-1][3].close()
+
+
 def test_a_node_that_restarts_is_met_again():
     net = net_with()
     a, b = (net.home("pr") for _ in range(2))
