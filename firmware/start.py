@@ -10,6 +10,7 @@ import os
 
 import beyond_watch
 import console
+import late
 import machine
 import safe_mode
 from board import Board
@@ -17,7 +18,7 @@ from l4mesh import ed25519
 from l4mesh.endpoint import id_text, parse_endpoint
 from l4mesh.node import Node
 from l4mesh.prng import XorShift
-from l4mesh.wire import T_HAND, T_MAIL
+from l4mesh.wire import T_HAND
 from l4mesh_io import clock, recorder
 from l4mesh_io.runner import Runner
 from l4mesh_io.udp import Udp
@@ -121,8 +122,7 @@ def _begin(s, sleeper, now):
     if sleeper:
         sleeper.ready(s)
     else:
-        _add_scout(s)
-        _add_post(s)
+        late.begin(s)
         beyond_watch.watch(s)
     s.node.start(now)
     if sleeper:
@@ -170,37 +170,6 @@ def _add_ota(s):
         import ota_judge
 
         ota_judge.begin(s)
-
-
-def _add_scout(s):
-    """Nobody is heard by multicast: what says hello to each alone comes, and goes when idle."""
-    node = s.node
-    scouts = []
-
-    def lonely(now):
-        if not scouts:
-            from l4mesh.scout import Scout
-
-            scouts.append(Scout(node))
-        elif scouts[0].idle:
-            scouts.pop().close()
-            unload("l4mesh.scout")
-
-    node.hello.lonely = lonely
-
-
-def _add_post(s):
-    """Mail for this node, or for a neighbour that sleeps: what takes it comes with the first."""
-    node = s.node
-
-    def first(slot, buf, addr, now):
-        from l4mesh.post import Post
-
-        post = Post(node)
-        node.notes["mail"] = post.why
-        post.on_mail(slot, buf, addr, now)
-
-    node.inbox.handle(T_MAIL, first)
 
 
 def _add_app(s):
