@@ -1,16 +1,25 @@
 # l4mesh: `make demo` shows a mesh, `make test` proves it. Each target is a tool call; see docs/testing.md.
 PY = .venv/bin/python
+NAT_TESTS = $(wildcard tests/unit/test_*nat*.py tests/unit/test_*stun*.py tests/unit/test_*punch*.py tests/unit/test_standing.py tests/unit/test_calls.py tests/unit/test_channel.py tests/unit/test_*meet*.py tests/unit/test_*assist*.py \
+  tests/unit/test_*relay*.py tests/unit/test_*way*.py tests/unit/test_*beyond*.py tests/unit/test_*detour*.py tests/unit/test_*tcp*.py tests/unit/test_*portmap*.py \
+  tests/sim/test_nat*.py tests/host/test_nat*.py tests/host/test_stun*.py tests/host/test_assists.py tests/host/test_relays.py tests/host/test_tcp_side.py tests/e2e/test_nat*.py)
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 18
 
-demo: .venv/.demo    ## watch a mesh of 12 virtual boards for a minute; writes build/demo/report.json
-	$(PY) -m l4tools.demo
+demo: .venv/.demo    ## watch a mesh of 12 virtual boards for a minute; SCENE=ble or nat: another story
+	$(PY) -m l4tools.demo$(if $(SCENE),.$(SCENE))
 
 test: .venv/.test    ## all tests
 	$(PY) -m pytest -n 3 --dist worksteal
 
 lint: .venv/.test    ## ruff, floors, house rules
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && $(PY) -m pytest -q tests/host/test_layers.py
+
+test-nat: .venv/.test    ## what gets through NATs, on a lab of them (root or a user namespace); see docs/nat.md
+	$(PY) -m pytest -n 3 --dist worksteal $(NAT_TESTS)
+
+nat-report: .venv/.test  ## the whole matrix and 3,000 set-ups, 20 minutes; writes build/nat.html and nat.json
+	$(PY) -m l4tools.natlab.report
 
 bench: .venv/.test   ## measure; writes build/bench.json
 	$(PY) -m l4tools.bench
@@ -51,4 +60,4 @@ clean:           ## remove build/ and .venv/
 .venv/.test: .venv/.demo
 	.venv/bin/pip install -q --disable-pip-version-check -e ".[test]" && touch $@
 
-.PHONY: help demo test lint bench bench-deps stun-deps js-deps nat-deps soak size firmware web-manifest deps clean
+.PHONY: help demo test test-nat nat-report lint bench bench-deps stun-deps js-deps nat-deps soak size firmware web-manifest deps clean

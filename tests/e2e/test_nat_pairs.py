@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "host"))
-from natbed import lab_json  # noqa: E402
+from natbed import once  # noqa: E402
 
 EASY = {"pub", "fc", "rc", "pr", "clash"}
 
 
 @pytest.fixture(scope="module")
-def live():
-    return lab_json("live", timeout_s=150)
+def live(tmp_path_factory):
+    return once(tmp_path_factory, "live", timeout_s=150)
 
 
 def test_all_nodes_know_their_nat(live):

@@ -3,7 +3,9 @@
 Where there can be no lab they skip, with the cure; NATLAB_REQUIRED=1 makes that a failure.
 """
 
+import fcntl
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -24,6 +26,21 @@ def need_lab() -> None:
 
 def argv(module: str, *args: str) -> list[str]:
     return needs.entered([sys.executable, "-m", "l4tools.natlab." + module, *args])
+
+
+def once(tmp_path_factory, module: str, *args: str, timeout_s: float = 120) -> dict:
+    """lab_json(), once for all workers that run tests of it."""
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent
+    kept = folder / ("natlab-%s.json" % "-".join((module, *args)))
+    need_lab()
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            said = lab_json(module, *args, timeout_s=timeout_s)
+            kept.write_text(json.dumps(said))
+    return json.loads(kept.read_text())
 
 
 def lab_json(module: str, *args: str, timeout_s: float = 120) -> dict:

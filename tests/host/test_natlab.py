@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from l4tools.natlab import HELD_OUT, KINDS, TUNED, needs
-from natbed import argv, lab_json, need_lab
+from natbed import argv, need_lab, once
 
 
 @pytest.fixture(scope="module")
-def seen():
+def seen(tmp_path_factory):
     """What raw STUN shows of every kind, and other people's clients where they are installed."""
-    return lab_json("selfcheck", "--third-party")["hosts"]
+    return once(tmp_path_factory, "selfcheck", "--third-party")["hosts"]
 
 
 def test_every_kind_shows_its_class(seen):

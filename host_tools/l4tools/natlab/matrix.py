@@ -14,15 +14,20 @@ from .labnode import LabNode
 from .mpynode import MpyNode
 from .populations import BLOCKED
 from .trials import LIMIT_S, Trial
+from .world import MESH_PORT
 
 _READY_S = 25
 _CLOSE_S = 0.3
 
 
 class Matrix:
-    def __init__(self, lab, world, hosts: dict[str, str], micropython=False, seed=0, **config):
-        """`hosts`: {host: kind}. `config`: settings of every node (lib/l4mesh/config.py)."""
+    def __init__(
+        self, lab, world, hosts: dict[str, str], micropython=False, seed=0, ports=None, **config
+    ):
+        """`hosts`: {host: kind}. `config`: settings of every node (lib/l4mesh/config.py). `ports`:
+        a mesh port for all, or {host: port} for some."""
         self._lab, self._world, self._hosts = lab, world, hosts
+        self._ports = ports if isinstance(ports, dict) else dict.fromkeys(hosts, ports)
         self._make = self._process if micropython else self._here
         self._seed, self._config = seed, config
         self.nodes = {}
@@ -43,7 +48,8 @@ class Matrix:
     async def __aenter__(self) -> "Matrix":
         try:
             for host in self._hosts:
-                settings = self._world.settings(host, (self._seed, host), **self._config)
+                port = self._ports.get(host) or MESH_PORT
+                settings = self._world.settings(host, (self._seed, host), port, **self._config)
                 self.nodes[host] = self._make(host, settings)
             await self.until(lambda: len(self.ready) == len(self.nodes), _READY_S)
         except BaseException:
@@ -76,8 +82,9 @@ class Matrix:
         elif "ended" in doc or "text" in doc:
             self.log.append((node.host, doc))
 
-    def under_way(self) -> list[Trial]:
-        return list(self._waiting.values())
+    def under_way(self, kind: str) -> list[Trial]:
+        """Set-ups that such a node asked for."""
+        return [t for t in self._waiting.values() if t.a == kind]
 
     async def ask(self, host, wait_s=20.0, **command) -> dict:
         """The answer to a command that has one."""
@@ -101,19 +108,20 @@ class Matrix:
         trial.why = doc.get("why", trial.why)
 
     async def round(
-        self, pairs, limit_s=LIMIT_S, meanwhile=None, shut=True, **note
+        self, pairs, limit_s=LIMIT_S, meanwhile=None, shut=True, apart_s=0.0, **note
     ) -> list[Trial]:
         """`meanwhile()`: a coroutine that hurts somebody while the ways are made. `shut`: end
-        the ways when all is known."""
+        the ways when all is known. `apart_s`: between one pair's beginning and the next one's."""
         todo = {}
         for a, b in pairs:
             self._number += 1
             trial = Trial(self._hosts[a], self._hosts[b], **note)
             todo[self._number] = (trial, a, b)
             self._waiting[self._number] = trial
+        hurt = asyncio.create_task(meanwhile()) if meanwhile is not None else None
         for n, (_, a, b) in todo.items():
             self.nodes[a].tell(do="open", id=self.nodes[b].id.hex(), n=n)
-        hurt = asyncio.create_task(meanwhile()) if meanwhile is not None else None
+            await asyncio.sleep(apart_s)
         trials = [t for t, _, _ in todo.values()]
         await self.until(lambda: all(map(_settled, trials)), limit_s + 0.3)
         for n, (_, a, b) in todo.items():

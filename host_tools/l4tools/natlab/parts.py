@@ -10,7 +10,7 @@ from .matrix import Matrix
 from .populations import BLOCKED, EASY
 from .selfcheck import Helpers
 from .trials import NAIVE, SIMULTANEOUS, Trial, rounds
-from .world import World
+from .world import MESH_PORT, World
 
 _JITTER_MS = 4
 _SIDES = ("a-", "b-")
@@ -43,6 +43,7 @@ def baselines(rtt_ms, loss, times, kinds=tuple(KINDS)) -> list[Trial]:
 
 
 LEVELS = (1, 2, 3)  # three assistants at three addresses
+_APART_S = 0.03
 _OF_A_GENERATION = 6  # rounds that one set of nodes goes through: they may guess ports 8 times
 
 
@@ -63,12 +64,16 @@ async def matrix(rtt_ms, loss, setups, folder, note, kinds=tuple(KINDS)) -> list
             if len(order) < _OF_A_GENERATION:
                 order += rng.sample(todo, len(todo))
             some = [order.pop() for _ in range(min(_OF_A_GENERATION, len(order)))]
-            async with Matrix(lab, world, hosts, seed=generation) as run:
+            # Another port: routers still know of the last ones.
+            port = MESH_PORT + generation % 1000
+            async with Matrix(lab, world, hosts, seed=generation, ports=port) as run:
                 _missing(run, note)
                 for k, pairs in enumerate(some):
                     kill = k == len(some) - 1
                     hurt = _killer(world, rng) if kill else None
-                    out += await run.round(pairs, meanwhile=hurt, killed=kill, rtt=rtt_ms)
+                    out += await run.round(
+                        pairs, meanwhile=hurt, apart_s=_APART_S, killed=kill, rtt=rtt_ms
+                    )
                 for host, doc in run.log:
                     note("%s: %s" % (host, str(doc)[:300]))
             generation += 1
@@ -107,7 +112,7 @@ async def far(rtt_ms, loss, folder, note) -> list[Trial]:
     with lab, world:
         async with Matrix(lab, world, hosts) as run:
             for pairs in rounds(["a-" + k for k in EASY], ["b-" + k for k in EASY]):
-                out += await run.round(pairs, rtt=rtt_ms)
+                out += await run.round(pairs, apart_s=_APART_S, rtt=rtt_ms)
     note("round trip %d ms: %d set-ups" % (rtt_ms, len(out)))
     return out
 

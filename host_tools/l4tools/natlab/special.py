@@ -1,7 +1,8 @@
 """Situations that a matrix of kinds does not have: `python -m l4tools.natlab.special`, JSON.
 
 One lab without loss with MicroPython nodes (`hurt`), then nodes in this process on ways with loss
-(`lossy`) and long ones (`long`); the scenarios of one lab go on side by side where they can.
+(`lossy`) and long ones (`long`); a way that nobody uses for more than a minute (`idle`). The
+scenarios of one lab go on side by side where they can.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from .world import MESH_PORT, World
 _CELLS = (("pr", "pr"), ("pr", "symseq"), ("symseq", "symseq"), ("pr", "sym"), ("symblk", "pr"),
           ("sym", "symblk"))  # fmt: skip
 _PING_MS = 20
+_LIMITS = {"id_s": 1000, "id_burst": 1000, "addr_s": 1000, "addr_burst": 1000, "global_s": 1000,
+           "global_burst": 1000}  # fmt: skip
 
 
 async def hurt(folder) -> dict:
@@ -52,11 +55,13 @@ async def hurt(folder) -> dict:
     home("up-2", "symblk")
     world = World(lab, folder, levels=LEVELS)
     with lab, world:
-        async with Matrix(lab, world, hosts, micropython=True) as run:
+        # looped-2: a full-cone carrier of the lab has one map of ports for all of its homes.
+        ports = {"looped-2": MESH_PORT + 1}
+        async with Matrix(lab, world, hosts, micropython=True, ports=ports, limits=_LIMITS) as run:
             out = {"ready": sorted(run.ready), "hosts": sorted(hosts)}
-            out |= await _meetings(lab, run)
-            out |= await _upgrade(run)
-            out |= await _short(run)
+            at_once = _meetings(lab, run), _upgrade(run), _short(run)
+            for part in await asyncio.gather(*at_once):
+                out |= part
             out |= await _killed(world, run)
             out["log"] = run.log
     return out
@@ -90,18 +95,33 @@ async def _pinged(run, a, b, count, every):
 async def _upgrade(run):
     """Data goes on while a relayed way becomes direct."""
     setup = asyncio.create_task(run.round([("up-1", "up-2")], shut=False))
-    await run.until(lambda: any(t.usable for t in run.under_way()), 5)
+    await run.until(lambda: any(t.usable for t in run.under_way("symblk")), 5)
     pings = asyncio.create_task(_pinged(run, "up-1", "up-2", 150, _PING_MS))
     trial = plain(await setup)[0]
     return {"upgrade": {"trial": trial, **await pings}}
 
 
 async def _short(run):
-    """A router that forgets after 5 s: silence of 8 s, then data again."""
+    """A router that forgets after 5 s: silence of 8 s, then who is behind it speaks."""
     trial = plain(await run.round([("steady", "short")], shut=False))[0]
     await asyncio.sleep(8)
-    pings = await _pinged(run, "steady", "short", 60, 100)
-    return {"short": {"trial": trial, **pings}}
+    out = await _pinged(run, "short", "steady", 20, 100)
+    back = await _pinged(run, "steady", "short", 20, 100)
+    return {"short": {"trial": trial, **out}, "short, back": {"trial": trial, **back}}
+
+
+async def idle(folder) -> dict:
+    """A router that forgets after 30 s, as Linux does, and a way that nobody uses for 70 s."""
+    lab = Lab(rtt_ms=60, jitter_ms=2)
+    hosts = {"one": "pr", "two": "symseq"}
+    for host, kind in hosts.items():
+        lab.home(host, kind)
+    world = World(lab, folder, levels=LEVELS)
+    with lab, world:
+        async with Matrix(lab, world, hosts, micropython=True, limits=_LIMITS) as run:
+            trial = plain(await run.round([("one", "two")], shut=False))[0]
+            await asyncio.sleep(70)
+            return {"trial": trial, **await _pinged(run, "one", "two", 20, 100)}
 
 
 async def _killed(world, run):
@@ -152,6 +172,8 @@ def main() -> None:
         folder = Path(folder)
         if "hurt" in names:
             out["hurt"] = asyncio.run(hurt(folder / "a"))
+        if "idle" in names:
+            out["idle"] = asyncio.run(idle(folder / "i"))
         if "lossy" in names:
             out["lossy"] = asyncio.run(cells(folder / "b", 60, 0.05, _CELLS))
         if "long" in names:

@@ -9,8 +9,18 @@ from l4mesh import ticks
 from l4mesh.endpoint import format_endpoint, parse_endpoint
 from l4mesh.events import EV_JOINED, EV_MAPPED, EV_REFUSED, EV_UPSTREAM, EV_WAY
 from l4mesh.nat_type import BLOCKED
-from l4mesh.peers import P_REMOTE
-from l4mesh.wire import T_COOKIE, T_PING, T_PONG, put30, u30
+from l4mesh.peers import O_MODE, P_REMOTE
+from l4mesh.wire import (
+    QUERY_LEN,
+    STANDARD,
+    T_ANSWER,
+    T_COOKIE,
+    T_PING,
+    T_PONG,
+    T_QUERY,
+    put30,
+    u30,
+)
 from l4mesh_io import clock
 
 SIGNALS = {"mains": True, "battery": None, "heap_free": None, "heap_largest": None, "wifi": True,
@@ -32,10 +42,13 @@ def sampling(node, every):
 
 
 class _Pings:
-    """A series of PINGs to one address: each goes once, and again with the cookie asked for."""
+    """A series of questions to one address: each goes once, and again with the cookie asked for.
 
-    def __init__(self, n, sid, addr, count, every):
+    By a way they are look-ups, which count as data there, else PINGs."""
+
+    def __init__(self, n, sid, addr, count, every, kind):
         self.n, self.sid, self.addr, self.left, self.every = n, sid, addr, count, every
+        self.kind = kind
         self.first = None  # token of the first
         self.sent = {}  # token: when
         self.rtt = []
@@ -54,6 +67,8 @@ class Driven:
         self._cookie, self._pong = do[T_COOKIE], do[T_PONG]
         do[T_COOKIE] = self._on_cookie
         do[T_PONG] = self._on_pong
+        self._answer = do[T_ANSWER]
+        do[T_ANSWER] = self._on_answer
         self._asked = {}
         self.told = {}  # kind of event: function(event)
         self.check = self.meet = self.ways = None
@@ -137,6 +152,7 @@ class Driven:
         peers = self.node.peers
         slot = peers.add(unhexlify(doc["id"])[:8], parse_endpoint(doc["at"]), 1, 1, now)
         peers.set_flag(slot, P_REMOTE)
+        peers.set(slot, O_MODE, STANDARD)
 
     def do_path(self, doc, now):
         """{"do": "path"} -> {"path": what `l4 path` shows of all ways}"""
@@ -157,11 +173,12 @@ class Driven:
         """{"do": "ping", "id": hex, "at": "ip:port", "way", "count", "every"} -> lost, rtt, .."""
         sid = unhexlify(doc["id"])[:8]
         at = parse_endpoint(doc["at"]) if "at" in doc else None
+        kind = T_PING
         if doc.get("way"):  # whatever path it has at the moment
-            at = self.ways.of(sid).addr
+            at, kind = self.ways.of(sid).addr, T_QUERY
         elif at is None:
             at = self.address(sid)
-        series = _Pings(doc.get("n"), sid, at, doc.get("count", 1), doc.get("every", 50))
+        series = _Pings(doc.get("n"), sid, at, doc.get("count", 1), doc.get("every", 50), kind)
         series.due = now
         self._pings.append(series)
         self.poll(now)
@@ -191,10 +208,11 @@ class Driven:
         addr = series.addr if series.addr is not None else self.address(series.sid)
         if addr is None:
             return
-        o = tx.begin(T_PING, series.sid, cookie=cookie)
+        o = tx.begin(series.kind, series.sid, cookie=cookie)
+        end = o + (_PING if series.kind == T_PING else QUERY_LEN)
         put30(tx.buf, o, token)
-        tx.buf[o + 4 : o + _PING] = bytes(_PING - 4)
-        tx.send(o + _PING, addr)
+        tx.buf[o + 4 : end] = bytes(end - o - 4)
+        tx.send(end, addr)
         self._frames[tx.counter] = (series, token)
 
     def _on_cookie(self, slot, buf, addr, now):
@@ -205,6 +223,14 @@ class Driven:
         self._ping(known[0], known[1], bytes(buf[o + 4 : o + 12]), now)
 
     def _on_pong(self, slot, buf, addr, now):
+        if not self._answered(buf, addr, now):
+            self._pong(slot, buf, addr, now)
+
+    def _on_answer(self, slot, buf, addr, now):
+        if not self._answered(buf, addr, now):
+            self._answer(slot, buf, addr, now)
+
+    def _answered(self, buf, addr, now):
         token = u30(buf, self.node.gate.off)
         for s in self._pings:
             at = s.sent.pop(token, None)
@@ -212,8 +238,8 @@ class Driven:
                 s.rtt.append(ticks.diff(now, at))
                 way = format_endpoint(addr)
                 s.ways[way] = s.ways.get(way, 0) + 1
-                return
-        self._pong(slot, buf, addr, now)
+                return True
+        return False
 
     def _gave_up(self, now):
         """Say it once when a way that we opened will stay relayed, and why."""
