@@ -1,8 +1,8 @@
 # floor 9: firmware
 # The Bluetooth radio comes up before the application, or why not. RAM: none after.
-"""early(s) -> "" or a sentence: aioble is `s.ble` then, and the radio is on. C3 and C6 have no room
-for it once the application is loaded. What is missing costs nothing else: WiFi goes on. After two
-boots in a row that ended badly it is left out: a board must not lose its node to a lack of room.
+"""early(s) -> "" or a sentence: aioble is `s.ble` then, and the radio is on. C3 and C6 have no
+room for it once the application is loaded. What is missing costs nothing else: WiFi goes on. After
+two boots in a row that ended badly it is left out: a lack of room must not cost the node.
 
 shared() -> is this a chip that can't have both radios at full (boards/*/board.toml)?
 """
@@ -39,7 +39,7 @@ def early(s):
     try:
         import aioble
     except ImportError:
-        return off("aioble is not on the board, `mpremote mip install aioble` puts it there")
+        return off("aioble is not on the board, `l4 flash --ble` puts it there")
     s.wifi.power(True, True)  # the driver aborts on Bluetooth without power save
     try:
         bluetooth.BLE().active(True)

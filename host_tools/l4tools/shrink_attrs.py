@@ -26,8 +26,8 @@ from l4tools.shrink_scope import DEFS, Module
 # tests/host/test_shrink.py holds this against what Python and MicroPython have.
 FOREIGN = set(
     """active add addr all any append atten bytes ceil choice close code config connect connected
-    count data datetime decode device digest disconnect encode end error errors event extend feed
-    feeds filter find mtu on_read parent queue real service
+    count datetime decode device digest disconnect encode end error errors extend feed feeds find
+    filter got mtu on_read real times
     flags flush freq get getrandbits hash hexdigest hostname ifconfig index info init insert
     ioctl irq isconnected items join key keys link list listen load loads lower measure
     memory message mode modify name next off on open pending poll pop port publish push

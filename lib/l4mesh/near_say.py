@@ -5,7 +5,7 @@
 voice = Voice(node, company, slow)      slow(): does this board listen half of the time only?
 voice.rotate()                          new salt, id and sequence: with a new address only
 voice.advert(addr) -> 31 bytes          for the own address `addr`; one buffer for all
-voice.codecs()                          of the group key of now, and for an hour the one before
+voice.coders()                          of the group key of now, and for an hour the one before
 """
 
 from . import ticks
@@ -25,7 +25,7 @@ class Voice:
         self.company = company
         self._slow = slow
         self.said = 0  # advertisements made
-        self._codecs = []
+        self._coders = []
         self._key = None
         self._since = None  # when the key became old
         self._out = bytearray(SIZE)
@@ -37,17 +37,17 @@ class Voice:
         self.salt = bytes(b[:2])
         self._seq = u16(b, 2)
 
-    def codecs(self) -> list:
+    def coders(self) -> list:
         keys = self._node.keys
         if keys.key is not self._key:
             self._key = keys.key
-            self._codecs = [Advert(keys.key, self.company)] + self._codecs[:1]
+            self._coders = [Advert(keys.key, self.company)] + self._coders[:1]
             self._since = None
-        return self._codecs
+        return self._coders
 
     def ident(self) -> bytes:
         """Salt and ephemeral id, 6 bytes."""
-        return self.salt + self.codecs()[0].name(self.salt, self._node.short_id)
+        return self.salt + self.coders()[0].name(self.salt, self._node.short_id)
 
     def advert(self, addr: bytes) -> bytearray:
         node = self._node
@@ -61,7 +61,7 @@ class Voice:
         ident = self.ident()
         at = node.link.local
         at = at if at[0] else bytes(6)  # no WiFi
-        self._codecs[0].pack(self._out, addr, ident, self._seq, mode, at, first)
+        self._coders[0].pack(self._out, addr, ident, self._seq, mode, at, first)
         self.said += 1
         return self._out
 
@@ -95,5 +95,5 @@ class Voice:
     def poll(self, now: int) -> None:
         if self._since is None:
             self._since = now
-        elif len(self._codecs) > 1 and ticks.diff(now, self._since) > _OLD_KEY_MS:
-            self._codecs.pop()
+        elif len(self._coders) > 1 and ticks.diff(now, self._since) > _OLD_KEY_MS:
+            self._coders.pop()

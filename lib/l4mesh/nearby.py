@@ -96,7 +96,7 @@ class Nearby:
 
     def _check(self, addr, data, o, known, now):
         """The codec that finds it good, or a code."""
-        for codec in self.voice.codecs():
+        for codec in self.voice.coders():
             if codec.tagged(addr, data, o):
                 break
         else:
@@ -201,7 +201,7 @@ class Nearby:
         for _ in range(t.slots):
             self._at = i = (self._at + 1) % t.slots
             if t.flags(i) and not t.flags(i) & N_NAMED:
-                for codec in self.voice.codecs():
+                for codec in self.voice.coders():
                     sid = self.voice.who(codec, t.part(i, O_IDENT, 6))
                     if sid is not None:
                         return self.recognised(i, sid)

@@ -104,7 +104,7 @@ def test_a_board_without_bluetooth():
 
 def test_a_board_without_aioble():
     with World(Radio()) as w:
-        refused(w, "`mpremote mip install aioble` puts it there")
+        refused(w, "`l4 flash --ble` puts it there")
         assert w.power == []  # WiFi keeps its speed
 
 
@@ -141,7 +141,7 @@ def test_room_for_the_node_comes_first():
         s = w.run()
         assert s.ble is None and radio.on == [True, "stop"] and w.late == []
         assert s.node.late == [] and s.node.nearby is None and w.tasks == []
-        assert "there is no room for it" in w.said[0]
+        assert "there is no room for it" in s.node.notes["bluetooth"]()
 
 
 def test_after_two_bad_boots_it_is_left_out():

@@ -4,6 +4,7 @@ aioble is a few lines here that do what the real one does; tests/host has both o
 """
 
 import asyncio
+import gc
 import time
 
 from air import home
@@ -204,7 +205,7 @@ def test_rotation_changes_address_and_id_in_one_silent_step():
         a, b = salts[k], salts[k + 1]
         assert b[0] == a[0] + 1 and b[1] != a[1]
         assert 720000 <= b[2] - a[2] <= 1080000 + 200000, (a, b)
-    codec = near.voice.codecs()[0]
+    codec = near.voice.coders()[0]
     for _, data, _, _, mac in air.adverts:
         # Never the id of one rotation from the address of another.
         addr = bytes((0, 0, 0, 0, 0, mac))
@@ -369,3 +370,43 @@ def test_hush_with_the_radio_off_does_not_raise():
     air.gap_scan = off
     ble.hush()
     assert ble.errors == 1
+
+
+def test_a_thousand_strangers_leave_nothing_in_memory():
+    air, near, ble = bed()
+    air.speed = 20
+    rng = XorShift(3)
+    friend = Voice(home(2), 0xFFFF)
+
+    def crowd():
+        """Some of a thousand, with new addresses every 15 min; a friend among them."""
+        era = (air.t // 900000) & 255
+        out = []
+        for _ in range(30):
+            k = rng.getrandbits(16) % 1000
+            addr = bytes((40, era, 1, 1, k >> 8, k & 255))
+            out.append(Result(addr, bytes([rng.getrandbits(8) for _ in range(31)])))
+        addr = bytes((7, era, 0, 0, 0, 1))
+        out.insert(15, Result(addr, bytes(friend.advert(addr))))
+        return out
+
+    used = [0] * 300
+    n = [0]
+    scan = air.scan
+
+    def scanned(*a, **kw):
+        air.results = crowd()
+        near.poll(air.t)
+        air.adverts.clear()
+        air.scans.clear()
+        gc.collect()
+        used[n[0]] = gc.mem_alloc()
+        n[0] += 1
+        return scan(*a, **kw)
+
+    air.scan = scanned
+    run(ble, lambda: n[0] == 300)
+    assert air.t > 3600000 and air.took > 9000, (air.t, air.took)
+    assert len(near.table) <= 3  # the friend, and itself under its last addresses
+    assert near.counts[0] > 50
+    assert max(used[200:]) <= max(used[50:150]) * 1.01, (used[50::25], len(near.table))

@@ -10,7 +10,7 @@ A = bytes(range(6))
 def read(voice, data, addr=A):
     o = payload(data, 31, 0xFFFF)
     assert o == 7
-    for codec in voice.codecs():
+    for codec in voice.coders():
         if codec.tagged(addr, data, o) and codec.good(addr, data, o):
             return codec, data[o + 3 : o + 9], data[o + 15] << 8 | data[o + 16]
     return None
@@ -55,7 +55,7 @@ def test_rotation_changes_all_of_it():
 def test_others_are_known_by_neighbours_and_records():
     a, b, c = home(1), home(2), home(3)
     v, w = Voice(a, 0xFFFF), Voice(b, 0xFFFF)
-    codec = v.codecs()[0]
+    codec = v.coders()[0]
     assert v.who(codec, w.ident()) is None
     a.peers.add(b.short_id, bytes(6), 1, 1, 0)
     assert v.who(codec, w.ident()) == b.short_id
@@ -73,9 +73,9 @@ def test_the_key_before_holds_for_an_hour():
     v.poll(0)
     node.keys.set_group(1, b"new key of the network, 32 bytes", 0)
     new = bytes(v.advert(A))
-    assert len(v.codecs()) == 2 and read(v, new) and read(v, old)
+    assert len(v.coders()) == 2 and read(v, new) and read(v, old)
     v.poll(1000)
     v.poll(3600000)
     assert read(v, old)
     v.poll(3602000)
-    assert len(v.codecs()) == 1 and read(v, new) and read(v, old) is None
+    assert len(v.coders()) == 1 and read(v, new) and read(v, old) is None
