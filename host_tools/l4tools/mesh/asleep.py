@@ -32,7 +32,7 @@ async def asleep(way, n, target) -> Asleep | None:
     best = None
     for t, rows in zip(others, said, strict=True):
         for row in rows:
-            if len(row) > 10 and row[0] == target.id.hex()[:16] and row[10]:
+            if len(row) > 10 and row[0] == target.id.hex()[:16] and row[10] and row[2] != "ble":
                 if best is None or row[5] < best["heard_s"]:
                     back = max(0, row[9] - row[5])
                     best = {"asleep": True, "back_s": back, "heard_s": row[5], "by": t.label}
