@@ -43,7 +43,9 @@ class Way:
         self.used = now  # last frame that was no ping of ours
         self.ms = -1  # from open to the first usable path
         self.paths = []
-        self.use = None
+        self.use = self.coming = None
+        self.trial = self.pinged = None  # a direct path that has to show itself first; last ping's
+        self.trials = 0
         self.tried = []  # (what, outcome, ms since open)
         self.why = ""  # not direct
         self.punching = False
@@ -54,7 +56,9 @@ class Way:
         self.rung = 0
         self.round = 0
         self.due = now
-        self.asks = []  # (token, relay) under way
+        self.asks = []  # (token, relay, when) under way
+        self.told = None  # the relay that told the peer of a channel
+        self.retold = 0
         self.word = False  # a relay said something
         self.quiet = False  # none did, and that was told
         self.last_no = -1  # the last refusal
@@ -64,6 +68,7 @@ class Way:
         self.probe = None
         self.sent = None  # first data since something was heard
         self.token = 0
+        self.shown = False  # the last ping had a cookie
         self.asked = 0
         self.rtt = 0
 
@@ -86,7 +91,7 @@ class Way:
     def add(self, path) -> None:
         if len(self.paths) >= _PATHS:
             for p in self.paths:
-                if p is not self.use:
+                if p is not self.use and p is not self.trial:
                     self.paths.remove(p)
                     break
         self.paths.append(path)

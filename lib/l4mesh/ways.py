@@ -15,7 +15,6 @@ costs no frame: both paths are listened to, and what comes twice is dropped by t
 Each change is an event (EV_WAY, sid, state, why). ways_keep.py keeps ways alive and climbs again.
 """
 
-from . import ticks
 from .calls import CARRIED, ROOM, put_head
 from .compat import const
 from .events import EV_WAY
@@ -105,26 +104,27 @@ class Ways:
                 self.keeper.doubt(w, now)
 
     def rerouted(self, now: int) -> None:
-        """Relays are reached another way (detour.py): what waits for them need not."""
+        """Relays have other endpoints (detour.py): what waits for them need not."""
         self.asks.changed(now)
         for w in self.all:
             if w.use is None and w.state != NONE:
                 self.keeper.ask_all(w, now)
 
     def make(self, sid, now):
-        old = self.of(sid)
-        if old is not None:
-            self.all.remove(old)
+        w = self.of(sid)
+        if w is not None:
+            self.all.remove(w)
         if len(self.all) >= self._places:
-            over = [w for w in self.all if w.state == NONE]
-            if not over:
+            for w in self.all:
+                if w.state == NONE:
+                    self.all.remove(w)
+                    break
+            else:
                 return None
-            self.all.remove(over[0])
         self._number = self._number % 65535 + 1
-        w = Way(self._number, sid, now)
-        self.all.append(w)
+        self.all.append(Way(self._number, sid, now))
         self.forget_old(sid, now)
-        return w
+        return self.all[-1]
 
     def forget_old(self, sid, now):
         """Silent for long: it may have had a restart, and its new epoch would be refused."""
@@ -143,22 +143,18 @@ class Ways:
         """By Links, for our endpoints."""
         for w in self.all:
             if w.addr == addr:
-                p = w.use
-                if p is None:
-                    return False
-                if buf[1] != T_PING and buf[1] != T_PONG:
+                p = w.use or w.coming  # an answer goes back where the question came from
+                if p is not None and buf[1] != T_PING and buf[1] != T_PONG:
                     w.used = self.now
                     if w.sent is None:
                         w.sent = self.now
-                return self.by(p, buf, n)
+                return p is not None and self.by(p, buf, n)
         return False
 
     def by(self, p, buf, n) -> bool:
         """Send by this path."""
         if p.channel is None:
-            return self.node.link.send(buf, n, p.addr) if p.sock is None else (
-                p.sock.send(buf, n, p.addr)
-            )  # fmt: skip
+            return (self.node.link if p.sock is None else p.sock).send(buf, n, p.addr)
         if n > _ROOM_FRAME:
             return False
         put_head(self._out, p.channel)
@@ -169,12 +165,14 @@ class Ways:
         tx = self.node.tx
         return tx.view[:n] if buf is tx.buf else memoryview(buf)[:n]
 
-    def ping(self, w, p, now) -> None:
+    def ping(self, w, p, now, cookie=None) -> None:
         """A PING by one path: its PONG, or anything else by it, shows that it works."""
         tx = self.node.tx
-        o = tx.begin(T_PING, w.peer)
+        o = tx.begin(T_PING, w.peer, cookie=cookie)
+        w.shown = cookie is not None
         w.token = tx.counter
         w.asked = now
+        w.pinged = p
         put30(tx.buf, o, w.token)
         tx.buf[o + 4 : o + 17] = bytes(13)
         n = tx.close(o + 17)
@@ -197,7 +195,9 @@ class Ways:
     def come(self, w, p, buf, n, now):
         self.now = now
         node = self.node
+        w.coming = p
         node.receive(buf, n, w.addr, now)
+        w.coming = None
         peers = node.peers
         i = peers.find(w.peer)
         # Only a good frame of this peer sets the time: what a relay may put in shows nothing.
@@ -211,22 +211,21 @@ class Ways:
 
     def _pong(self, slot, buf, addr, now):
         g = self.node.gate
-        if not g.linked:
-            token = u30(buf, g.off)
-            for w in self.all:
-                if w.token == token and w.peer == g.sid and token > 0:
-                    w.token = 0
-                    w.rtt = ticks.diff(now, w.asked)
-                    if w.use is not None and w.use.channel is None:
-                        w.use.last = now
-                    self.keeper.alive(w, now)
-                    return
-        self._pong_next(slot, buf, addr, now)
+        if g.linked or not self.paths.pong(g.sid, u30(buf, g.off), now):
+            self._pong_next(slot, buf, addr, now)
 
     def _cookie(self, slot, buf, addr, now):
-        o = self.node.gate.off
-        if not self.asks.on_cookie(u30(buf, o), bytes(buf[o + 4 : o + 12])):
-            self._cookie_next(slot, buf, addr, now)
+        g = self.node.gate
+        counter = u30(buf, g.off)
+        cookie = bytes(buf[g.off + 4 : g.off + 12])
+        if self.asks.on_cookie(counter, cookie):
+            return
+        for w in self.all:
+            if w.token == counter and w.peer == g.sid and not g.linked:
+                if not w.shown:  # once for each ping
+                    self.ping(w, w.pinged, now, cookie)
+                return
+        self._cookie_next(slot, buf, addr, now)
 
     def poll(self, now: int) -> int:
         self.now = now

@@ -17,7 +17,8 @@ from .way import DIRECT, NONE, OPENING, RELAYED
 
 _HEDGE_MS = const(100)
 _SILENT_MS = const(200)
-_CARRY_MS = const(400)  # from CALLED to the peer's first frame
+_CARRY_MS = const(40)
+_RETOLD = const(2)
 _KEEP_MS = const(20000)
 _SPREAD_MS = const(5000)
 _DATA_MS = const(1000)
@@ -50,12 +51,14 @@ class Keeper:
         w.rungs = self._ways.asks.ladder(now)
         w.rung = w.round = 0
         w.asks = []
+        w.told = None
+        w.retold = 0
         self._ask(w, now)
 
     def _punch(self, w, now):
         w.upgrade = None
         ways = self._ways
-        if ways.meet is None or w.id is None or w.punching:
+        if ways.meet is None or w.id is None or w.punching or w.trial is not None:
             return
         w.punching = True
         if not ways.meet.connect(w.id, now, ways.paths.met):
@@ -65,10 +68,18 @@ class Keeper:
     def _ask(self, w, now):
         """The next relay; after the last one, all once more."""
         asks = self._ways.asks
-        if w.rung < len(w.rungs):
+        if w.told is not None:  # the peer was told, and says nothing: a lost datagram, maybe
+            w.asks.append((asks.call(w.told, OPEN, w.peer), w.told, now))
+            for p in w.paths:
+                if p.relay is w.told:
+                    self._ways.ping(w, p, now)
+            w.told = None
+            w.retold += 1
+            w.due = ticks.add(now, _HEDGE_MS)
+        elif w.rung < len(w.rungs):
             r = w.rungs[w.rung]
             w.rung += 1
-            w.asks.append((asks.call(r, OPEN, w.peer), r))
+            w.asks.append((asks.call(r, OPEN, w.peer), r, now))
             w.due = ticks.add(now, _HEDGE_MS)
         elif w.round < len(_ROUNDS):
             w.due = ticks.add(now, _ROUNDS[w.round])
@@ -80,7 +91,6 @@ class Keeper:
             self._over(w, now)
 
     def _over(self, w, now):
-        """Nothing more to ask."""
         w.due = ticks.add(now, 60000)
         if w.state == OPENING and not w.punching:
             from .ways_text import reason
@@ -94,9 +104,10 @@ class Keeper:
         if not mine:
             return
         if status == HERE:
-            w.asks = []
-            w.rung = len(w.rungs)  # no more of this round, if it works
-            w.due = ticks.add(now, _CARRY_MS)
+            # As long again, and the peer's first frame should be here.
+            w.told = relay if w.retold < _RETOLD else None
+            w.due = ticks.add(now, _CARRY_MS + ticks.diff(now, mine[0][2]))
+            w.asks = w.asks[-2:]
             return
         w.asks.remove(mine[0])
         w.last_no = status
@@ -114,7 +125,9 @@ class Keeper:
 
     def alive(self, w, now: int) -> None:
         w.probes = 0
-        w.probe = w.sent = None
+        w.probe = None
+        if w.sent is not None and 4 * ticks.diff(now, w.sent) >= 3 * w.rtt:
+            w.sent = None  # else it left before our data came
         w.keep = ticks.add(now, _KEEP_MS + self._ways.asks.rng.getrandbits(20) % _SPREAD_MS)
 
     def doubt(self, w, now: int) -> None:
@@ -171,6 +184,8 @@ class Keeper:
                 wait = min(wait, left)
             elif p is w.use and p.renew is not None:
                 wait = min(wait, self._renew(w, p, now))
+        if w.trial is not None:
+            wait = min(wait, self._ways.paths.poll(w, now))
         wait = min(wait, self._opening(w, now) if w.use is None else self._lives(w, now))
         return wait if w.state != NONE else 60000
 
@@ -215,8 +230,7 @@ class Keeper:
         """What comes to the node's own socket directly passes by us."""
         peers = self._ways.node.peers
         i = peers.find(w.peer)
-        direct = w.use.channel is None
-        return direct and i >= 0 and peers.age(i, now) < ticks.diff(now, w.sent)
+        return w.use.channel is None and i >= 0 and peers.age(i, now) < ticks.diff(now, w.sent)
 
     def _unanswered(self, w, now):
         """Ms until a ping without PONG, and without any other word for so long, is too old."""

@@ -9,11 +9,14 @@ punch's round trip on. What it takes over from is listened to for half a minute 
 from . import ticks
 from .calls import END, HERE
 from .compat import const
+from .nat_type import SYMMETRIC
 from .peers import P_LAN, P_PROVEN
 from .way import DIRECT, NONE, RELAYED, Path
 from .wire import T_PING, T_PONG, T_PROBE
 
 _LEAVE_MS = const(5000)
+_TRIAL_MS = const(120)
+_TRIALS = const(10)
 _FRESH_MS = const(3000)  # a direct path: frames by relays are still on their way
 
 
@@ -57,6 +60,9 @@ class Paths:
         ways.keeper.alive(w, now)
         if kind != T_PING and kind != T_PONG:
             w.used = now
+        if p is w.trial:
+            self._take_over(w, p, now)
+            return
         old = w.use
         if old is p or old is not None and not self._better(w, p, old, now):
             return
@@ -95,27 +101,84 @@ class Paths:
         self._direct(w, addr, sock, why, now)
 
     def _direct(self, w, addr, sock, why, now):
-        ways = self._ways
         if sock is not None:
             sock.take = self._from(w)
-        for q in w.paths:  # a while longer: what is on its way there still comes
-            if q.leave is None:
-                q.leave = ticks.add(now, _LEAVE_MS)
         p = Path(None, addr, None, now, sock)
-        p.heard = True
+        p.why = why
+        if w.trial is not None:
+            self.drop(w, w.trial)
+            w.trial = None
         w.add(p)
+        if w.use is not None and self._guessed(w, addr, sock):
+            # Of many sockets the peer may have chosen another: no data before a ping came back.
+            w.trial = p
+            w.trials = 0
+            self.poll(w, now)
+        else:
+            self._take_over(w, p, now)
+
+    def _guessed(self, w, addr, sock):
+        """Were ports guessed for it?"""
+        if sock is not None:
+            return True
+        meet = self._ways.meet
+        for p in meet.all if meet is not None else ():
+            if p.peer == w.peer and (meet.nat[0] == SYMMETRIC or p.nat[0] == SYMMETRIC):
+                return True
+        return False
+
+    def poll(self, w, now: int) -> int:
+        """The trial of a direct path."""
+        if w.trials:
+            left = _TRIAL_MS - ticks.diff(now, w.asked)
+            if left > 0:
+                return left
+        if w.trials == _TRIALS:
+            p = w.trial
+            w.trial = None
+            self.drop(w, p)
+            w.note("direct", -1, now)
+            w.why = "the port was another one in the end"
+            self._ways.keeper.no_punch(w, now)
+            return 60000
+        w.trials += 1
+        self._ways.ping(w, w.trial, now)
+        return _TRIAL_MS
+
+    def _take_over(self, w, p, now):
+        ways = self._ways
+        w.trial = None
+        p.heard = True
+        p.last = now
+        for q in w.paths:  # a while longer: what is on its way there still comes
+            if q is not p and q.leave is None:
+                q.leave = ticks.add(now, _LEAVE_MS)
         w.use = p
         w.asks = []
         w.note("direct", HERE, now)
         peers = ways.node.peers
         i = peers.find(w.peer)
         if i >= 0 and not peers.flags(i) & P_LAN:
-            peers.set_addr(i, w.addr if sock is not None else addr)
+            peers.set_addr(i, w.addr if p.sock is not None else p.addr)
             peers.set_flag(i, P_PROVEN)
         w.why = ""
         w.again.reset()
         ways.keeper.alive(w, now)
-        ways.tell(w, DIRECT, why, now)
+        ways.tell(w, DIRECT, p.why, now)
+
+    def pong(self, sid, token: int, now: int) -> bool:
+        """False: to no ping of ours."""
+        for w in self._ways.all:
+            if w.token == token and w.peer == sid and token > 0:
+                w.token = 0
+                w.rtt = ticks.diff(now, w.asked)
+                if w.trial is not None and w.pinged is w.trial:
+                    self._take_over(w, w.trial, now)
+                elif w.use is not None and w.use.channel is None:
+                    w.use.last = now
+                self._ways.keeper.alive(w, now)
+                return True
+        return False
 
     def _from(self, w):
         """take() for a socket that only this way has."""

@@ -16,6 +16,8 @@ class FakeMeet:
         self.dropped = []
         self.on_incoming = None
         self.full = False
+        self.all = []  # attempts
+        self.nat = bytes(8)
 
     def connect(self, node_id, now, told):
         if not self.full:
@@ -191,6 +193,7 @@ def test_a_relay_killed_at_every_step():
         b.w.touch(b.a)
         b.run(at)
         b.l3.dead = True
+        b.data()  # where all was done before, only that can show it
         b.run(6000)
         assert b.answers(b.a, 2) == 2, at
         assert b.way().use.relay.level == 1
@@ -408,16 +411,44 @@ def test_a_socket_of_the_punch_is_used_and_closed():
     s = Sock()
     far = b"\xc6\x33\x64\x07\x27\x10"
     b.meet.asked[0][2](b.b.short_id, far, s, 200, "direct")
+    carried = b.l3.relay.carried
     b.data()
-    assert s.sent[-1][1] == far
+    assert s.sent[0][0][1] == wire.T_PING and len(s.sent) == 1
+    b.run(50)
+    assert b.way().state == RELAYED and b.l3.relay.carried > carried  # not proven yet
     o = b.b.tx.begin(wire.T_PING, b.a.short_id)
     b.b.tx.buf[o : o + 17] = bytes(17)
     n = b.b.tx.close(o + 17)
     f = bytes(b.b.tx.buf[:n])
     s.take(f, n, far, b.now, s)
-    assert s.sent[-1][0][1] == wire.T_PONG and s.sent[-1][1] == far
+    assert b.way().state == DIRECT
+    b.data()
+    assert s.sent[-1][0][1] == wire.T_INFO_REQ and s.sent[-1][1] == far
     b.a.ways.close(b.b.short_id, b.now)
     assert s.closed and b.meet.dropped == [b.b.short_id]
+
+
+def test_a_guessed_path_that_shows_nothing_is_left():
+    class Sock:
+        take = None
+        sent = 0
+        closed = False
+
+        def send(self, buf, n, addr):
+            self.sent += 1
+            return True
+
+        def close(self):
+            self.closed = True
+
+    b = Bed(meet=True)
+    b.open()
+    s = Sock()
+    b.meet.asked[0][2](b.b.short_id, b"\xc6\x33\x64\x07\x27\x10", s, 200, "direct")
+    assert b.answers(b.a, 12) == 12  # all the time by the relay
+    b.run(400)
+    assert s.closed and s.sent == 10 and b.way().state == RELAYED
+    assert b.way().upgrade is not None and ("direct", -1) in [t[:2] for t in b.way().tried]
 
 
 def test_places_are_bounded_and_history_makes_room():
