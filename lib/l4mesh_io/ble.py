@@ -13,7 +13,7 @@
 
 A round takes 5 to 10 s: one advertisement, all the time, every 211 to 257 ms (off the multiples of
 102.4, WiFi's beacons); and passive scans, 100 % of the time for the first 5 s, then 60 of 317 ms.
-`slow()`: then a rest of 4 to 6 s. `shared` (one radio and little memory: C3, C6): never both at
+`slow()`: 5 s, then a rest of 4 to 6. `shared` (one radio and little memory: C3, C6): never both at
 once, speaking for 2 to 4 s, then listening for 2. Every 15 min, give or take 3, between two rounds
 and with no link open, salt, id, sequence and address change in one step.
 
@@ -114,8 +114,9 @@ class Ble:
                 await self._silence(adv)
                 await self._scan(2000)
             else:
-                await self._scan(ms)
-                if self._slow is not None and self._slow():
+                slow = self._slow is not None and self._slow()
+                await self._scan(5000 if slow else ms)
+                if slow:
                     await self._sleep(4000 + ms % 2000)
             if self.after is not None and not self._hushed:
                 await self.after(self)

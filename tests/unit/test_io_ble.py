@@ -268,6 +268,7 @@ def test_on_battery_it_rests_and_goes_on_speaking():
     ble2._sleep = noted
     run(ble2, lambda: len(rested) == 2)
     assert all(4000 <= ms < 6000 and adv and not scan for ms, adv, scan in rested)
+    assert all(s[0] <= 5000 for s in air.scans)
 
 
 def test_who_connects_is_handed_over_and_the_round_goes_on():
