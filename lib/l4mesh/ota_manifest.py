@@ -3,7 +3,7 @@
 """The manifest of a bundle (docs/ota.md), kept as bytes: a board has no room for lists of files.
 
      0 "L4O" 1 | 4 version counter 4 (1 to 2**30 - 1) | 8 bytes of all files 4
-    12 least MicroPython: major, minor | 14 .mpy format | 15 number of files 1 to 128
+    12 least MicroPython: major, minor | 14 .mpy format | 15 number of files 1 to 255
     16 length, target ("any", "esp32", "esp32c3" ..) | length, name of the version
        each file: length, path | size 3 | SHA-256 32     paths ascending
        signature 64: Ed25519 by the owner over "l4-ota-v1" 00 SHA-256(what is before)
@@ -17,11 +17,11 @@ from hashlib import sha256
 from .compat import const
 from .wire import u30
 
-MAX = const(8192)
+MAX = const(14336)
 MAX_TOTAL = const(786432)
 SIGNATURE = const(64)
 HEAD = const(16)
-_MAX_FILES = const(128)
+_MAX_FILES = const(255)
 _MAX_PATH = const(48)
 _MAX_TEXT = const(32)
 _GOOD = b"abcdefghijklmnopqrstuvwxyz0123456789_/"

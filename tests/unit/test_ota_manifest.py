@@ -101,9 +101,9 @@ def test_files_missing_or_too_many():
     a, b = row(b"a.mpy", b"x"), row(b"b.mpy", b"x")
     assert bad(head(7, 2, 2) + a) and bad(head(7, 1, 1) + a + b)
     assert bad(head(7, 0, 0)) and bad(head(7, 1, 0))
-    many = b"".join([row(b"m%03d.mpy" % i, b"x") for i in range(129)])
-    assert bad(head(7, 129, 129) + many)
-    assert not bad(head(7, 128, 128) + many[: 128 * (len(many) // 129)])
+    many = b"".join([row(b"m%03d.mpy" % i, b"x") for i in range(255)])
+    assert not bad(head(7, 255, 255) + many)
+    assert bad(head(7, 256, 255) + many + row(b"n.mpy", b"x"))
 
 
 def test_sizes():

@@ -67,7 +67,7 @@ class Bundle:
         m = head + bytes(manifest.SIGNATURE)
         if not manifest.well_formed(m):
             raise ToolError(
-                "No node would take this: an update has 1 to 128 files, at most 768 KiB, and a "
+                "No node would take this: an update has 1 to 255 files, at most 768 KiB, and a "
                 "version name and target of at most 32 plain characters."
             )
         m = head + fastsig.sign(seed, manifest.signed_text(m))

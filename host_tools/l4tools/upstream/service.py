@@ -71,6 +71,10 @@ class Service:
         await self.stores.start()
         try:
             self.tier = tier = Tier(cfg, self.stores, next_epoch(store))
+            tier.save = store.save
+            group = store.load("group")
+            if group is not None and len(group) == 33:  # newer than the settings, or not taken
+                tier.keys.rotate(group[0], group[1:], 0)
             tier.start(self._link(tier, store))
             if cfg.mqtt or cfg.broker:
                 self._bridge = tier.mqtt = (

@@ -138,6 +138,7 @@ class Tier:
         self.pushed = Pushed(self)
         self.mqtt = None
         self.assists = Assists(self)
+        self.save = None  # save(name, data) -> bool: what survives a restart
         self.loopback = False
         self.load = 0
         self.served = 0
@@ -211,7 +212,7 @@ class Tier:
         while True:
             await asyncio.sleep(_TICK_S)
             now = now_ms()
-            self.minutes.advance(now)
+            self.keys.expire(self.minutes.advance(now))
             self.cookies.turn(now)
             self.load = min(255, int(self.served / _TICK_S * 255 / self.limits.table["global_s"]))
             self.served = 0
