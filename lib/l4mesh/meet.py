@@ -1,5 +1,5 @@
 # floor 6: pipeline
-# Direct ways to nodes behind NATs: asks assistants, punches. RAM: 12 kB loaded, 1 kB each.
+# Direct ways to nodes behind NATs: asks assistants, punches. RAM: 16 kB loaded, 1 kB each.
 """Meets others (docs/protocol.md 9). Loaded when a way is wanted, or to be reachable.
 
     meet = Meet(node)                   from now on registered with assistants, and can be called

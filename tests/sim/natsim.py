@@ -5,7 +5,8 @@
     b = net.home("sym", inner=net.cgn("symblk"))
     h = net.public()                a Host with an address of its own
     net.run(2000)                   virtual ms
-    net.meet(a, b)                  Result(way, ms of both sides, why, packets)
+    net.ready((a, b))               they find their assistants (helper()) and register
+    net.meeting(a, b)               Result: ok, ms, both (sides), why, packets, way
 
 A kind is mapping (the same for all, by address, by address and port), filter (anybody, by address,
 by address and port) and how ports are chosen; see KINDS. Also: routers that accept what nobody
@@ -246,9 +247,10 @@ class Result:
 
 
 class Net:
-    def __init__(self, seed=1, loss=0.0, jitter=4, rtt=60, start=5000):
+    def __init__(self, seed=1, loss=0.0, jitter=4, rtt=60, start=5000, twice=0.0):
         self.now = 0.0
         self.seed, self.loss, self.jitter, self.rtt, self.start = seed, loss, jitter, rtt, start
+        self.twice = twice  # share of packets that come once more, up to 50 ms later
         self._rng = XorShift(seed * 9973 + 5)
         self._queue = []
         self._seq = 0
@@ -380,6 +382,8 @@ class Net:
         if ms > 2:
             ms += self.bits(10) * self.jitter / 1024
         self.at(self.now + ms, self._arrive, to, src, dst, data)
+        if self.twice and self.bits(20) < self.twice * 1048576:
+            self.at(self.now + ms + self.bits(10) / 20, self._arrive, to, src, dst, data)
 
     def _out(self, h, src, dst):
         """By all routers up to where `dst` is: (source as seen there, who has that address)"""
