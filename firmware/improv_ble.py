@@ -4,6 +4,7 @@
 w.open(now, ms)        by boot, where no WiFi is configured, or by the board's button
 w.advert() -> bytes    to say instead of the own advertisement, None: closed
 w.poll(now) -> ms      closes it: when the time is over, or 5 s after the board joined a network
+alone(s) -> poll       the same for a board that has no keys yet, and no other use of Bluetooth
 
 With a button (`button_pin`: to ground) a client has to wait until it is pressed, and a press opens
 the window, too. A board without one takes a network from whoever comes within minutes of power-on
@@ -18,8 +19,10 @@ import aioble
 import bluetooth
 import console
 import machine
+import turns
 from l4mesh import ticks
 from l4mesh.compat import const
+from l4mesh_io import clock
 from l4mesh_io.unload import unload
 
 BOOT_MS = 300000
@@ -30,6 +33,10 @@ _WAITING = const(1)  # states of improv.py, which is not loaded yet
 _JOINING = const(3)
 _JOINED = const(4)
 _AFTER_MS = const(5000)
+_EVERY_US = const(157000)
+_SAY_MS = const(1000)
+_HOLD_MS = const(180000)
+_STEP_MS = const(20)
 _LOOK_MS = const(100)
 _ROOM = const(260)
 _MODULES = ("improv_serial", "l4mesh.improv", "l4mesh.improv_codec")
@@ -43,7 +50,7 @@ class Window:
         if s.cfg.button_pin is not None:
             self._pin = machine.Pin(s.cfg.button_pin, machine.Pin.IN, machine.Pin.PULL_UP)
         self._down = False
-        self._end = self._joined = self._client = self._codec = self._got = None
+        self._end = self._joined = self._client = self._got = None
         self.improv = None  # the machine, while it is open
         self.service = v = aioble.Service(bluetooth.UUID(_UUID % 0))
         told = {"read": True, "notify": True}
@@ -72,23 +79,25 @@ class Window:
             self.improv.authorize(now)
 
     def _load(self, now):
-        from l4mesh import improv_codec
+        from l4mesh.improv_codec import Written
 
-        self._codec = improv_codec
-        self._got = improv_codec.Written()
+        self._got = Written()
         self._joined = None
         self.improv = self._s.improv(now, self).machine
         self.state(self.improv.state)
 
     def _close(self, why):
-        self.improv = self._codec = self._got = None
+        self.improv = self._got = None
         unload(*_MODULES)
         gc.collect()
         console.say("Improv by Bluetooth: closed, " + why)
 
     def advert(self):
-        m = self.improv
-        return None if m is None else self._codec.advert(m.state, _CAPABILITIES)
+        if self.improv is None:
+            return None
+        from l4mesh.improv_codec import advert
+
+        return advert(self.improv.state, _CAPABILITIES)
 
     def poll(self, now):
         if self._pin is not None:
@@ -124,12 +133,16 @@ class Window:
             m = self.improv
             if m is not None:
                 self._client = connection
-                now = self._now()
-                done = self._got.push(data, now)
-                if done == self._codec.DONE:
-                    m.command(self._got.command, self._got.data, now)
-                elif done == self._codec.BAD:
-                    m.bad()
+                self._wrote(m, data, self._now())
+
+    def _wrote(self, m, data, now):
+        from l4mesh.improv_codec import BAD, DONE
+
+        done = self._got.push(data, now)
+        if done == DONE:
+            m.command(self._got.command, self._got.data, now)
+        elif done == BAD:
+            m.bad()
 
     # what the machine tells
 
@@ -141,11 +154,47 @@ class Window:
 
     def result(self, command, strings):
         """In one notification; of a scan the nearest that fit into it."""
-        c = self._codec
+        from l4mesh.improv_codec import W_SCAN, summed
+        from l4mesh.improv_codec import result as made
+
         client = self._client
         room = (client.mtu if client is not None and client.mtu else 23) - 3
-        data = c.summed(c.result(command, strings))
-        while command == c.W_SCAN and len(data) > room and strings:
+        data = summed(made(command, strings))
+        while command == W_SCAN and len(data) > room and strings:
             strings = strings[:-3]
-            data = c.summed(c.result(command, strings))
+            data = summed(made(command, strings))
         self._result.write(data, send_update=True)
+
+
+def alone(s):
+    turns.loop()
+    w = Window(s, clock.now)
+    s.ble.register_services(w.service)
+    w.open(clock.now(), BOOT_MS)
+    turns.start(_speak(w))
+
+    def poll(now):
+        turns.turn()
+        return min(w.poll(now), _STEP_MS)
+
+    return poll
+
+
+async def _speak(w):
+    """Advertise while the window is open; its state is in the advertisement."""
+    while True:
+        data = w.advert()
+        if data is None:
+            await asyncio.sleep_ms(_SAY_MS)
+            continue
+        c = None
+        try:
+            c = await aioble.advertise(_EVERY_US, adv_data=data, resp_data=b"", timeout_ms=_SAY_MS)
+            if c is not None:
+                await c.disconnected(timeout_ms=_HOLD_MS)
+        except asyncio.TimeoutError:  # noqa: UP041 - no builtin here
+            if c is not None:
+                await c.disconnect()
+        except OSError as e:
+            console.say("Improv by Bluetooth: the radio refuses (%r)" % e)
+            await asyncio.sleep_ms(10 * _SAY_MS)

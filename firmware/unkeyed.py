@@ -29,9 +29,10 @@ def wait(s, public):
     tell(public)
     s.serial.on_enter = lambda: tell(public)
     trade = _trade(s)
+    window = _window(s)
     while True:
         now = clock.now()
-        ms = min(s.serial.poll(now), s.poll_wifi(now), 100)
+        ms = min(s.serial.poll(now), s.poll_wifi(now), window(now))
         if trade is not None:
             try:
                 ms = min(ms, trade.poll(now))
@@ -43,6 +44,18 @@ def wait(s, public):
                 trade = None
         s.dog.feed()
         time.sleep_ms(max(0, ms))
+
+
+def _window(s):
+    """Improv by Bluetooth, where the board has that and no WiFi configured (or a button)."""
+    if s.ble and not isinstance(s.ble, str) and (not s.cfg.wifi or s.cfg.button_pin is not None):
+        from improv_ble import alone
+
+        try:
+            return alone(s)
+        except (OSError, MemoryError) as e:
+            console.say("Improv by Bluetooth: not possible here (%r)" % e)
+    return lambda now: 100
 
 
 def _trade(s):

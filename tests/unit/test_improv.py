@@ -281,3 +281,14 @@ def test_anything_at_all_is_answered():
             assert out.take()[0] == ("error", E_NONE)
             assert improv.state in (WAITING, READY, JOINING, JOINED)
             now = ticks.add(now, rng.getrandbits(12))
+
+
+def test_the_button_opens_a_board_that_has_wifi():
+    improv, host, out = make(ble=True, up=True)
+    assert improv.state == JOINED
+    improv.authorize(START)
+    assert improv.state == READY and out.take() == [("state", READY)]
+    ask(improv, out, W_WIFI, HOME)
+    assert improv.state == JOINING
+    improv.authorize(START)
+    assert improv.state == JOINING  # one attempt at a time

@@ -17,6 +17,7 @@ from l4mesh.improv_codec import (
     W_WIFI,
     Packets,
     Written,
+    advert,
     credentials,
     mend,
     packet,
@@ -189,3 +190,12 @@ def test_anything_can_be_asked_to_be_mended():
     rng = XorShift(11)
     for _ in range(1000):
         mend(bytes([rng.getrandbits(8) for _ in range(rng.getrandbits(5))]))
+
+
+def test_the_advertisement():
+    """Byte for byte: flags, complete list of 128-bit UUIDs, service data 4677; all of 31 bytes."""
+    a = advert(2, 0x0F)
+    uuid = "00467768622822724663277478268000"
+    assert len(a) == 31 and a[:3] == b"\x02\x01\x06" and a[3:5] == b"\x11\x07"
+    assert "".join(["%02x" % b for b in reversed(a[5:21])]) == uuid
+    assert a[21:] == b"\x09\x16\x77\x46\x02\x0f\x00\x00\x00\x00"
