@@ -42,8 +42,9 @@ _LIFE_MS = const(6000)
 _DONE_MS = const(1500)
 _WAIT_MS = const(300)  # nobody waits longer for the other
 _EACH = const(2)  # attempts of one node
-# Ms from each PUNCH for the peer to the next, from the last to giving up.
-_GAPS = (60, 80, 120, 200, 400, 600)
+# Ms from each PUNCH for the peer to the next, from the last to giving up, beyond a round trip.
+_GAPS = (20, 40, 80, 160, 360, 560)
+_UNKNOWN_MS = const(40)  # for a round trip
 
 
 class _Try:
@@ -123,7 +124,8 @@ class Assist:
 
     def _to_b(self, t, flags, now):
         if not flags:
-            t.due = ticks.add(now, _GAPS[t.sent])
+            rtt = min(u16(t.row_b, R_RTT), _WAIT_MS) or _UNKNOWN_MS
+            t.due = ticks.add(now, _GAPS[t.sent] + rtt)
             t.sent += 1
         w = self._wait(t.row_b, t.row_a, t, now)
         self._tell(t, GO, flags, t.a, t.row_a, w, t.b, t.row_b)

@@ -2,7 +2,7 @@
 # Asks assistants for one meeting, several at once. RAM: 0.3 kB while it goes on.
 """CONNECT to all assistants that may know the peer, again until each has answered (protocol.md 9).
 
-If none has within 200 ms, or all refuse, the endpoint that the peer's own record names is tried,
+If none has after three rounds (300 ms), or all refuse, what the peer's own record names is tried,
 and its address on our LAN: a node that has an address of its own needs no assistant.
 """
 
@@ -14,9 +14,11 @@ from .record import NO_ENDPOINT, O_LAN, O_RELAY, SIZE
 from .wire import T_CONNECT, put16
 
 _MOST = const(4)
-_ALONE = const(4)  # rounds without a word, and the record has to do
-# Ms from each round to the next, from the last to giving up.
-_GAPS = (40, 60, 100, 200, 400, 700, 900)
+_ALONE = const(3)  # rounds without a word, and the record has to do
+# Ms from each round to the next, from the last to giving up, beyond a round trip.
+_GAPS = (20, 40, 60, 140, 340, 640, 840)
+_UNKNOWN_MS = const(40)  # for a round trip
+_MOST_MS = const(300)
 _WHY = (
     "no assistant answers",
     "no assistant knows it: it has not registered with any of ours",
@@ -143,7 +145,8 @@ class Asks:
             return 60000
         for a in waiting:
             self._connect(a)
-        left = _GAPS[self._round]
+        rtt = max([a.rtt for a in waiting])
+        left = _GAPS[self._round] + (min(rtt, _MOST_MS) or _UNKNOWN_MS)
         if p.by:  # one has answered: the others are only asked to be sure
             left *= 3
         self._round += 1

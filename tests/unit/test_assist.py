@@ -144,6 +144,13 @@ def test_six_times_at_most_and_then_the_asker_hears_of_it():
     assert b.run(5000) == 0
 
 
+def test_repeats_wait_for_the_round_trip():
+    b = Bed()
+    b.register(b.b, rtt=200)
+    b.connect(rtt=200)
+    assert b.run(219) == 0 and b.run(2) == 1
+
+
 def test_asked_again_only_the_asker_gets_it_again():
     b = Bed()
     b.register(b.b)
