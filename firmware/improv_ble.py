@@ -1,10 +1,10 @@
 # floor 9: firmware
 # Improv WiFi over Bluetooth: a window of minutes. RAM: 2 kB, while it is open 10 kB more.
-"""w = Window(s, now)     `w.service` for aioble.register_services(); `s`: the supervisor
+"""w = Window(s, now, say)    `w.service` for aioble.register_services(); `s`: the supervisor
 w.open(now, ms)        by boot, where no WiFi is configured, or by the board's button
 w.advert() -> bytes    to say instead of the own advertisement, None: closed
 w.poll(now) -> ms      closes it: when the time is over, or 5 s after the board joined a network
-alone(s) -> poll       the same for a board that has no keys yet, and no other use of Bluetooth
+alone(s, say) -> poll  the same for a board that has no keys yet, and no other use of Bluetooth
 
 With a button (`button_pin`: to ground) a client has to wait until it is pressed, and a press opens
 the window, too. A board without one takes a network from whoever comes within minutes of power-on
@@ -17,7 +17,6 @@ import gc
 
 import aioble
 import bluetooth
-import console
 import machine
 import turns
 from l4mesh import ticks
@@ -43,8 +42,9 @@ _MODULES = ("improv_serial", "l4mesh.improv", "l4mesh.improv_codec")
 
 
 class Window:
-    def __init__(self, s, now):
+    def __init__(self, s, now, say):
         self._s = s
+        self.say = say
         self._now = now
         self._pin = None
         if s.cfg.button_pin is not None:
@@ -74,7 +74,7 @@ class Window:
                 self._load(now)
             except MemoryError:
                 return self._close("no room for it; restart the board to try again")
-            console.say("Improv by Bluetooth: open for %d minutes" % (ms // 60000))
+            self.say("Improv by Bluetooth: open for %d minutes" % (ms // 60000))
         if self._pin is None or self._down:
             self.improv.authorize(now)
 
@@ -90,7 +90,7 @@ class Window:
         self.improv = self._got = None
         unload(*_MODULES)
         gc.collect()
-        console.say("Improv by Bluetooth: closed, " + why)
+        self.say("Improv by Bluetooth: closed, " + why)
 
     def advert(self):
         if self.improv is None:
@@ -166,9 +166,9 @@ class Window:
         self._result.write(data, send_update=True)
 
 
-def alone(s):
+def alone(s, say):
     turns.loop()
-    w = Window(s, clock.now)
+    w = Window(s, clock.now, say)
     s.ble.register_services(w.service)
     w.open(clock.now(), BOOT_MS)
     turns.start(_speak(w))
@@ -196,5 +196,5 @@ async def _speak(w):
             if c is not None:
                 await c.disconnect()
         except OSError as e:
-            console.say("Improv by Bluetooth: the radio refuses (%r)" % e)
+            w.say("Improv by Bluetooth: the radio refuses (%r)" % e)
             await asyncio.sleep_ms(10 * _SAY_MS)

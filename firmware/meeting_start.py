@@ -41,7 +41,7 @@ def _meet(s, ble):
     if not s.cfg.wifi or s.cfg.button_pin is not None:
         from improv_ble import BOOT_MS, Window
 
-        window = Window(s, clock.now)
+        window = Window(s, clock.now, console.say)
     g = Gatt(ble, Faces(s.node, s.node.nearby), clock.now, status(s))
     if window is None:
         ble.aioble.register_services(g.service)

@@ -52,7 +52,7 @@ def _window(s):
         from improv_ble import alone
 
         try:
-            return alone(s)
+            return alone(s, console.say)
         except (OSError, MemoryError) as e:
             console.say("Improv by Bluetooth: not possible here (%r)" % e)
     return lambda now: 100

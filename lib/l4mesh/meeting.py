@@ -1,4 +1,4 @@
-# floor 6: pipeline
+# floor 5: machines
 # Two nodes that meet without a network: who is there, now, and its record. RAM: 0.6 kB while open.
 """One exchange over a Bluetooth link (docs/protocol.md 11), without I/O. The one that connected
 *asks*, the other *answers*:

@@ -1,4 +1,4 @@
-# floor 9: links
+# floor 8: effects
 # GATT by aioble, the side that connects. RAM: 3 kB, only with Bluetooth.
 """await ask(gatt, face, now)     one link to face.device, from connecting to its end
 
