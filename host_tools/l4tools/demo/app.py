@@ -4,7 +4,8 @@
     look ID [ID ..]     L4 look ID STATUS SOURCE MICROSECONDS
     quiet               the sensors take no more readings
     stat                L4 stat {json}: heap, the node's own time, queue, counters
-    info TOPIC          L4 info {json}: what INFO would say (1 status, 2 why, 3 neighbours)
+    info TOPIC          L4 info {json}: what INFO would say (1 status, 3 neighbours, 7 nearby)
+    year                L4 year YYYY: the board's own date
 
 `loop`, `event` and `typed` are optional hooks of an app.py: a function called when it wants to be,
 one that sees the node's events, and one that gets each line typed at the console.
@@ -76,6 +77,8 @@ def typed(node, line):
         _todo.extend([unhexlify(w) for w in words[1:]])
     elif words[0] == "stat":
         print("L4 stat " + json.dumps(stat(node)))
+    elif words[0] == "year":
+        print("L4 year %d" % time.localtime()[0])
     elif words[0] == "info":
         from l4mesh.info import Info
 
