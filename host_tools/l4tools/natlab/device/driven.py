@@ -154,6 +154,21 @@ class Driven:
         peers.set_flag(slot, P_REMOTE)
         peers.set(slot, O_MODE, STANDARD)
 
+    def do_nodes_only(self, doc, now):
+        """{"do": "nodes_only"}: no tier is asked to assist from now on."""
+        standing, tiers = self.meet.standing, self.node.tiers
+        wanted = standing._wanted
+
+        def nodes(now):
+            kept, tiers.list = tiers.list, []
+            try:
+                return wanted(now)
+            finally:
+                tiers.list = kept
+
+        standing._wanted = nodes
+        self.meet.moved(now)
+
     def do_path(self, doc, now):
         """{"do": "path"} -> {"path": what `l4 path` shows of all ways}"""
         self.say({"n": doc.get("n"), "path": self.ways.document(now)})
