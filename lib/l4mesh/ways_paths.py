@@ -105,6 +105,7 @@ class Paths:
             sock.take = self._from(w)
         p = Path(None, addr, None, now, sock)
         p.why = why
+        p.tokens = []
         if w.trial is not None:
             self.drop(w, w.trial)
             w.trial = None
@@ -129,8 +130,9 @@ class Paths:
 
     def poll(self, w, now: int) -> int:
         """The trial of a direct path."""
+        every = max(_TRIAL_MS, w.rtt + w.rtt // 2)
         if w.trials:
-            left = _TRIAL_MS - ticks.diff(now, w.asked)
+            left = every - ticks.diff(now, w.asked)
             if left > 0:
                 return left
         if w.trials == _TRIALS:
@@ -143,7 +145,8 @@ class Paths:
             return 60000
         w.trials += 1
         self._ways.ping(w, w.trial, now)
-        return _TRIAL_MS
+        w.trial.tokens.append(w.token)
+        return every
 
     def _take_over(self, w, p, now):
         ways = self._ways
@@ -169,15 +172,23 @@ class Paths:
     def pong(self, sid, token: int, now: int) -> bool:
         """False: to no ping of ours."""
         for w in self._ways.all:
-            if w.token == token and w.peer == sid and token > 0:
+            p = None
+            if w.peer != sid or token <= 0:
+                continue
+            if w.token == token:
                 w.token = 0
                 w.rtt = ticks.diff(now, w.asked)
-                if w.trial is not None and w.pinged is w.trial:
-                    self._take_over(w, w.trial, now)
-                elif w.use is not None and w.use.channel is None:
-                    w.use.last = now
-                self._ways.keeper.alive(w, now)
-                return True
+                p = w.pinged
+            elif w.trial is not None and token in w.trial.tokens:  # an earlier one
+                p = w.trial
+            if p is None:
+                continue
+            if p is w.trial:
+                self._take_over(w, p, now)
+            elif w.use is not None and w.use.channel is None:
+                w.use.last = now
+            self._ways.keeper.alive(w, now)
+            return True
         return False
 
     def _from(self, w):
