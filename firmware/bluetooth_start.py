@@ -21,7 +21,7 @@ def begin(s, rng):
     aioble = s.ble
     s.ble = None
     if isinstance(aioble, str):
-        s.node.notes["bluetooth"] = lambda: aioble
+        s.node.notes["bluetooth"] = aioble.strip  # gives the sentence, and holds no module
         return
     try:
         _discover(s, aioble, rng)
@@ -59,13 +59,7 @@ def _discover(s, aioble, rng):
     if gc.mem_free() < 1024 * s.cfg.fall_heap_kib:
         raise MemoryError
     ble.cost = free - gc.mem_free()
-    turn = turns.turn
-    wait = ble.wait
-
-    def poll(now):
-        turn()
-        return wait()
-
-    s.runner.add(poll)
+    ble.turn = turns.turn
+    s.runner.add(ble.poll)
     turns.start(ble.run())
     s.ble = ble

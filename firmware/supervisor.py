@@ -44,8 +44,7 @@ class Supervisor:
         self._good = False
         self.judge = None  # of an update on trial
         self.updater = None
-        self.custody = None
-        self.ble = None  # l4mesh_io/ble.py's
+        self.custody = self.ble = None  # custody.py's, l4mesh_io/ble.py's
         self._cut = 0
         self._care = None
         self._answered = 0

@@ -3,7 +3,8 @@
 """Discovery over the air; what is said and heard is nearby.py's.
 
     b = Ble(aioble, radio, near, now, rng)   `radio`: bluetooth.BLE(); rng.getrandbits(n)
-    start(b.run())                           for ever; take a turn (turns.py) each b.wait()
+    b.turn = turn                            of turns.py; start(b.run()) for ever
+    wait = b.poll(now)                       a job of the runner: takes a turn
     b.hush()                                 radio silent until the next turn: before what blocks
     b.hurry()                                end the scan, so that `after` comes now
     b.after = f       coroutine function f(b): awaited after each round, when nothing scans
@@ -55,6 +56,7 @@ class Ble:
         self._hushed = self._hurried = False
         self._said = ""
         self.addr = bytes(6)
+        self.turn = None
         self.after = self.guest = self.instead = None
         self.links = self.errors = self.rounds = 0
         self.cost = 0  # bytes that discovery took, as far as the start could see
@@ -63,6 +65,11 @@ class Ble:
     def wait(self):
         """Ms until the next turn is wanted."""
         return _WAIT_LINK_MS if self.links else _WAIT_MS
+
+    def poll(self, now):
+        """A job of the runner: takes a turn."""
+        self.turn()
+        return self.wait()
 
     def why(self):
         """One sentence for `l4 status`."""

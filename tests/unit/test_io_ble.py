@@ -218,9 +218,11 @@ def test_no_rotation_while_a_link_is_open():
     air.speed = 10
     run(ble, lambda: air.t > 2000000)
     assert air.mac == 1
-    assert ble.wait() == 5
+    turns = []
+    ble.turn = lambda: turns.append(1)
+    assert ble.poll(0) == 5
     ble.links = 0
-    assert ble.wait() == 40
+    assert ble.poll(0) == 40 and len(turns) == 2
 
 
 def test_shared_radio_never_speaks_and_listens_at_once():
