@@ -25,6 +25,7 @@ from l4mesh.events import EV_ANSWER, EV_JOINED, EV_WAY
 from l4mesh.identity import Identity
 from l4mesh.modes_table import cache_size
 from l4mesh.node import Node
+from l4mesh.post import Post
 from l4mesh.record import NO_ENDPOINT, O_LAN, O_PUBLIC
 from l4mesh.resolve import Q_AUTHORITY, Q_TRACE, SOURCES
 from l4mesh.scout import Scout
@@ -229,6 +230,7 @@ class HostNode(Asking):
         self.hear(node)
         if self.link.group != NOWHERE:
             Scout(node)  # rests while somebody is heard by the group
+            Post(node)  # keeps mail for neighbours that sleep
         return node
 
     def _sample(self):
