@@ -19,6 +19,7 @@ from l4tools.bench import (
     discovery,
     flashed,
     joined,
+    meetings,
     memory,
     peers,
     readings,
@@ -39,6 +40,7 @@ PARTS: dict[str, tuple[list[str], Callable[[Report, bool], None]]] = {
     "flashed": (flashed.ROWS, flashed.measure),
     "readings": (readings.ROWS, readings.measure),
     "discovery": (discovery.ROWS, discovery.measure),
+    "meetings": (meetings.ROWS, meetings.measure),
     "crypto": ([name for name, _, _ in crypto.ROWS], crypto.measure),
 }
 
