@@ -10,8 +10,8 @@ import os
 
 import beyond_watch
 import console
-import late
 import machine
+import ondemand
 import safe_mode
 from board import Board
 from l4mesh import ed25519
@@ -122,7 +122,7 @@ def _begin(s, sleeper, now):
     if sleeper:
         sleeper.ready(s)
     else:
-        late.begin(s)
+        ondemand.begin(s)
         beyond_watch.watch(s)
     s.node.start(now)
     if sleeper:

@@ -38,7 +38,7 @@ Source = Path | bytes | str
 AS_IS = ("boot.py", "main.py", "app.py")
 # What applications import by name: only its imports change.
 DRIVERS = "lib/l4drivers/"
-_SUPERVISOR = "board console sensors late supervisor"
+_SUPERVISOR = "board console ondemand sensors supervisor"
 _IO = "clock recorder address udp runner serial unload watchdog wifi store_fs"
 _CORE = """compat ticks prng minutes endpoint ring backoff events config keys seal mac wire record
     counters limits routes peers keyring cookie tiers window modes_table modes segments queue sync

@@ -4,7 +4,7 @@ import sys
 
 from kit import Person, bare_node, give, prove
 from l4mesh import wire
-from late import begin
+from ondemand import begin
 from test_mailbox import came, mail
 
 
