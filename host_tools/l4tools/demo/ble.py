@@ -20,6 +20,7 @@ from l4tools.demo.watch import Watch
 from l4tools.errors import ToolError
 from l4tools.lan.hub import Hub
 from l4tools.mesh.boards import Boards
+from l4tools.mesh.nearby import MORE_HEAP
 from l4tools.mesh.tiers import tier_on_hub
 from l4tools.network import Network
 from l4tools.paths import build_dir
@@ -31,7 +32,6 @@ NO_CLOCK = ("field-2", "field-5")
 CARRIED = "field-1"
 FIELD_M = 600  # from home: nothing reaches so far
 LOSS = 0.2
-MORE_HEAP = 160 * 1024  # both radios and the application, on 64 bits
 _SAID = re.compile(r"^L4 (info|year) (.+)$")
 
 

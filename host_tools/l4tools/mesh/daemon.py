@@ -21,7 +21,7 @@ from l4tools.lan.hub import Hub
 from l4tools.lan.loop import Loop
 from l4tools.mesh.boards import Boards
 from l4tools.mesh.heard import Heard
-from l4tools.mesh.nearby import place_of, radio_word, without_wifi
+from l4tools.mesh.nearby import MORE_HEAP, place_of, radio_word, without_wifi
 from l4tools.mesh.place import Place
 from l4tools.mesh.tiers import MQTT, UPSTREAM, tier_on_hub
 from l4tools.network import Network
@@ -74,7 +74,8 @@ class Mesh:
             name = "lan%d-%d" % (lan, place)
             self.heard[name] = Heard()
             ip = "10.77.%d.%d" % (lan, 10 + place)
-            self.boards.add(name, ip, {}, keep=order["keep"], heap=order["heap"] or None)
+            heap = order["heap"] or self.boards.heap + (MORE_HEAP if self.radio else 0)
+            self.boards.add(name, ip, {}, keep=order["keep"], heap=heap)
             if self.radio is not None:
                 self.radio.place(ip, *place_of(ip))
         for name in without_wifi(list(self.heard), order.get("no_wifi", 0)):

@@ -1,5 +1,6 @@
 """Bluetooth of a mesh: where its boards stand, whose WiFi is out of reach, what radios use."""
 
+MORE_HEAP = 160 * 1024  # what Bluetooth takes beside all else, on 64 bits
 LAN_M, BOARD_M = 40, 8  # between LANs, and between the boards of one
 
 
