@@ -1,8 +1,9 @@
 # floor 11: firmware
 # What a board loads when it sees that it is behind a NAT, or that UDP is blocked. RAM: 45 kB.
-"""first(s) -> Detour or None   config `udp_relay`: it relays for others; config `tcp`: tiers
-                             by TCP where UDP does not pass, at once if it was so the last time
-stand(s, detour, now)        be found: assistants, relays, and what kind of NAT it is
+"""stand(s, now)    be found: assistants, relays, and what kind of NAT it is (ondemand.py calls it)
+first(s)         where settings ask for something at the start: `udp_relay`, this board relays for
+                 others; `tcp`, tiers by TCP where UDP does not pass, at once if it was so the last
+                 time; `nat: always`, found also behind what translates nothing
 """
 
 import gc
@@ -24,7 +25,7 @@ def gateway(s):
     return None if text == "0.0.0.0" else parse_endpoint(text + ":1")[:4]
 
 
-def stand(s, detour, now):
+def stand(s, now, detour=None):
     gc.collect()
     try:
         from l4mesh_io import beyond
@@ -36,6 +37,7 @@ def stand(s, detour, now):
             beyond.rests(s.node)
     except MemoryError:  # trying again would not make any room
         gc.collect()
+        s.node.cfg.nat = "never"
         console.say("behind a NAT, and no room for what would make this board reachable")
         return
     if detour is not None:
@@ -51,7 +53,24 @@ def first(s):
         from l4mesh import relaying
 
         relaying.begin(node)
-    return _detour(s, node, cfg) if cfg.tcp else None
+    detour = _detour(s, node, cfg) if cfg.tcp else None
+
+    def look(now):
+        if node.nat is None and cfg.nat != "never":
+            if _wanted(node) or detour is not None and detour.blocked:
+                stand(s, now, detour)
+        return 2000
+
+    if cfg.nat != "never":
+        s.runner.add(look)
+
+
+def _wanted(node):
+    """As beyond.wanted(), which would bring all the rest along."""
+    own = node.own
+    seen = own.public[:4]
+    forced = node.cfg.nat == "always" and node.member.joined
+    return forced or seen != own.lan[:4] and seen != bytes(4)
 
 
 def _detour(s, node, cfg):

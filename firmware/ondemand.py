@@ -35,5 +35,17 @@ def begin(s):
         except MemoryError:
             node.counters.inc(C_MEM_ERROR)
 
+    def look(now):
+        """Does a tier see us at another address than our own? Then there is a NAT."""
+        seen = node.own.public[:4]
+        if node.nat is None and c.nat == "auto" and seen != node.own.lan[:4] and seen != bytes(4):
+            __import__("beyond_start").stand(s, now)  # by name: it is on a floor above
+        return 5000
+
     node.hello.lonely = lonely
     node.inbox.handle(T_MAIL, mail)
+    c = node.cfg
+    if c.nat == "always" or c.udp_relay or c.tcp:
+        __import__("beyond_start").first(s)
+    elif c.nat == "auto" and c.upstream:
+        s.runner.add(look)

@@ -8,7 +8,6 @@ then, and what only it imports.
 import gc
 import os
 
-import beyond_watch
 import console
 import machine
 import ondemand
@@ -123,7 +122,6 @@ def _begin(s, sleeper, now):
         sleeper.ready(s)
     else:
         ondemand.begin(s)
-        beyond_watch.watch(s)
     s.node.start(now)
     if sleeper:
         sleeper.started()

@@ -12,7 +12,6 @@ NONE = const(0)  # kept to tell about it; its place may be taken
 OPENING = const(1)
 RELAYED = const(2)
 DIRECT = const(3)
-STATES = ("none", "opening", "relayed", "direct")
 
 _PATHS = const(3)
 _TRIED = const(8)

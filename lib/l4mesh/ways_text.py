@@ -1,4 +1,4 @@
-# floor 5: machines
+# floor 4: tables
 # What people are told of ways. RAM: loaded when somebody asks.
 """document(ways, now): for INFO topic 6, a row each:
 
@@ -8,8 +8,8 @@
 
 from . import ticks
 from .endpoint import format_endpoint, id_text
-from .way import STATES
 
+STATES = ("none", "opening", "relayed", "direct")  # way.py
 WORDS = (
     "works", "not a member", "the peer has no place there", "full", "too many channels of ours",
     "too many channels from this address", "its quota is used up", "relays for nobody",

@@ -1,8 +1,8 @@
-"""What a board waits for before it loads what NATs need."""
+"""What a board waits for before it loads what NATs need, and what settings load at once."""
 
 import sys
 
-import beyond_watch
+import ondemand
 from kit import bare_node
 
 SEEN = b"\xcb\x00\x71\x07\x9c\x40"
@@ -20,84 +20,69 @@ class Runner:
 class Start:
     """In place of beyond_start."""
 
-    def __init__(self):
-        self.first_of = []
+    def __init__(self, s):
+        self.s = s
+        self.firsts = 0
         self.stood = []
-        self.detour = None
 
     def first(self, s):
-        self.first_of.append(s)
-        return self.detour
+        self.firsts += 1
 
-    def stand(self, s, detour, now):
-        self.stood.append((detour, now))
+    def stand(self, s, now):
+        assert s is self.s
+        self.stood.append(now)
+        s.node.nat = self
 
 
 class S:
     safe = False
 
-    def __init__(self, linked=True, detour=None, **config):
+    def __init__(self, **config):
         self.runner = Runner()
-        self.node = bare_node(1, linked=linked, **config)
-        self.start = Start()
-        self.start.detour = detour
+        self.node = bare_node(1, linked=True, **config)
+        self.start = Start(self)
+        self.do(lambda: ondemand.begin(self))
+
+    def do(self, f):
         had = sys.modules.get("beyond_start")
         sys.modules["beyond_start"] = self.start
         try:
-            beyond_watch.watch(self)
+            return f()
         finally:
             del sys.modules["beyond_start"]
             if had is not None:
                 sys.modules["beyond_start"] = had
 
     def look(self, now):
-        sys.modules["beyond_start"] = self.start
-        try:
-            return [f(now) for f in self.runner.jobs]
-        finally:
-            del sys.modules["beyond_start"]
+        return self.do(lambda: [f(now) for f in self.runner.jobs])
 
 
 def test_nothing_is_loaded_before_a_nat_is_seen():
     s = S(upstream=UP)
-    assert s.look(1000) == [5000] and not s.start.stood and not s.start.first_of
+    assert s.look(1000) == [5000] and not s.start.stood and not s.start.firsts
     s.node.own.set_endpoints(s.node.own.lan, s.node.own.lan[:4] + b"\x20\x00")
     s.look(6000)
     assert not s.start.stood
     s.node.own.set_endpoints(s.node.own.lan, SEEN)
     s.look(11000)
     s.look(16000)
-    assert s.start.stood == [(None, 11000)]
+    assert s.start.stood == [11000]
+
+
+def test_no_room_is_not_tried_again():
+    s = S(upstream=UP)
+    s.node.own.set_endpoints(s.node.own.lan, SEEN)
+    s.node.cfg.nat = "never"  # what stand() leaves behind then
+    s.look(1000)
+    assert not s.start.stood
 
 
 def test_where_there_is_nothing_to_watch_for():
-    for s in (S(), S(False, upstream=UP), S(nat="never", upstream=UP)):
-        assert not s.runner.jobs and not s.start.first_of
-
-
-def test_always():
-    s = S(nat="always", upstream=UP)
-    s.look(1000)
-    assert not s.start.stood
-    s.node.member.joined = True
-    s.look(6000)
-    assert s.start.stood == [(None, 6000)]
+    for s in (S(), S(nat="never", upstream=UP)):
+        assert not s.runner.jobs and not s.start.firsts
 
 
 def test_settings_that_load_it_at_once():
-    assert len(S(udp_relay=True).start.first_of) == 1
-    s = S(nat="never", upstream=UP, tcp=[[3, "10.77.0.13:443"]])
-    assert len(s.start.first_of) == 1 and not s.runner.jobs
-
-
-def test_udp_that_is_blocked():
-    class Detour:
-        blocked = False
-
-    d = Detour()
-    s = S(detour=d, upstream=UP, tcp=[[3, "10.77.0.13:443"]])
-    s.look(1000)
-    assert not s.start.stood
-    d.blocked = True
-    s.look(6000)
-    assert s.start.stood == [(d, 6000)]
+    for more in ({"udp_relay": True}, {"tcp": [[3, "10.77.0.13:443"]]}, {"nat": "always"}):
+        s = S(upstream=UP, **more)
+        assert s.start.firsts == 1 and not s.runner.jobs

@@ -1,4 +1,5 @@
-from l4mesh.way import DIRECT, NONE, OPENING, RELAYED, STATES, Path, Way
+from l4mesh.way import DIRECT, NONE, OPENING, RELAYED, Path, Way
+from l4mesh.ways_text import STATES
 
 SID = b"peerpeer"
 
