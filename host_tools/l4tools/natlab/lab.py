@@ -1,7 +1,7 @@
 """The lab's topology: public hosts, homes behind a router of some kind, carriers' NATs.
 
     lab = Lab(rtt_ms=60, jitter_ms=4, loss=0.01)
-    lab.public("s")                             198.18.1.x, straight on the Internet
+    lab.public("s")                             198.18.x.1, straight on the Internet
     lab.home("a", "pr", hosts=2)                hosts a and a2 behind a router
     c = lab.carrier("c", "eim")                 a carrier's NAT, 100.64/24 inside
     lab.home("b", "pr", parent=c)
@@ -21,7 +21,7 @@ import sys
 import time
 
 from .kinds import KINDS, rules
-from .space import Space, die_with_parent
+from .space import GATE, GATE_MAC, Space, die_with_parent
 
 
 class Lab:
@@ -31,8 +31,9 @@ class Lab:
         self.spaces = {}
         self.address = {}
         self.kind = {}  # host: kind
-        self._ports, self._nft, self._routes = {}, {}, []
-        self._public = 0
+        self.second = {}  # host: its other public address
+        self._ports, self._nft = {}, {}
+        self._public = self._nets = self._macs = 0
         self._carriers = {}
         self._children = []
         self._switch = None
@@ -48,26 +49,42 @@ class Lab:
         return space
 
     def _next(self):
+        """Public addresses are no neighbours of each other."""
         self._public += 1
-        n = self._public - 1
-        return "198.18.%d.%d" % (1 + n // 250, 1 + n % 250)
+        return "198.18.%d.1" % self._public
 
-    def _wan(self, name, figures):
-        """A cable from `name` to the Internet, with a public address."""
-        space, ip, port = self.spaces[name], self._next(), "w%d" % len(self._ports)
-        self._net.link(port, space, "wan")
+    def _mac(self):
+        self._macs += 1
+        return "02:00:00:00:%02x:%02x" % divmod(self._macs, 256)
+
+    def _wan(self, name, figures, second=False):
+        """A cable from `name` to the Internet, with a public address, or two."""
+        space, ip, port, mac = (
+            self.spaces[name],
+            self._next(),
+            "w%d" % len(self._ports),
+            self._mac(),
+        )
+        places = [ip, self._next()] if second else [ip]
+        self._net.link(port, space, "wan", mac)
         self._net.ip("link set %s up" % port)
-        self._ports[port] = figures or self._figures
-        space.ip("addr add %s/16 dev wan" % ip)
+        self._ports[port] = [*(figures or self._figures), mac, places]
+        for place in places:
+            space.ip("addr add %s/32 dev wan" % place)
         space.ip("link set wan up")
+        space.knows(GATE, GATE_MAC, "wan")
+        space.ip("route add default via %s dev wan onlink" % GATE)
         self.address[name] = ip
-        return ip
+        if second:
+            self.second[name] = places[1]
+        return port
 
-    def public(self, name: str, figures=None) -> str:
+    def public(self, name: str, figures=None, second=False) -> str:
         """A host with a public address; `figures`: (delay s, jitter s, loss) of its own port."""
         self._space(name)
         self.kind[name] = "pub"
-        return self._wan(name, figures)
+        self._wan(name, figures, second)
+        return self.address[name]
 
     def home(self, name, kind, hosts=1, parent=None, figures=None, **options) -> None:
         """A router of `kind` (`pub`: none at all) and hosts NAME, NAME2, ..; see the top.
@@ -81,64 +98,66 @@ class Lab:
             return
         router = name + "-router"
         space = self._space(router)
-        second = ""
-        if parent is None:
-            ip = self._wan(router, figures)
-            if kind == "sympool":
-                second = self._next()
-                space.ip("addr add %s/16 dev wan" % second)
-        else:
-            ip = self._attach(parent, space, "wan")
         lan = "192.168.1."
-        if kind == "pubfw":  # public addresses inside, which the Internet finds by a route
-            lan = "198.19.%d." % (1 + len(self._routes))
-            self._routes.append((lan + "0/24", ip))
-        self.address[router] = ip
-        self._lan(space, lan + "1")
+        if parent is not None:
+            self.address[router] = self._attach(parent, space, "wan")
+        else:
+            port = self._wan(router, figures, kind == "sympool")
+            if kind == "pubfw":  # public addresses inside, too
+                self._nets += 1
+                lan = "198.19.%d." % self._nets
+                self._ports[port][-1].append(lan)
+        mac = self._lan(space, lan + "1")
         for k in range(hosts):
             host = name if k == 0 else name + str(k + 1)
-            inner = self._space(host)
+            inner, own = self._space(host), self._mac()
             self.kind[host] = kind
             self.address[host] = lan + str(10 + k)
-            space.link("l%d" % k, inner, "eth0")
+            space.link("l%d" % k, inner, "eth0", own)
             space.ip("link set l%d master lan up" % k)
-            self._host(inner, self.address[host], lan + "1")
+            space.knows(self.address[host], own, "lan")
+            self._host(inner, self.address[host], lan + "1", mac)
         base = "pr" if KINDS[kind].carrier else kind
-        self._nft[router] = (rules(base, ip, second, **options), options.get("udp_timeout_s", 30))
+        text = rules(base, self.address[router], self.second.get(router, ""), **options)
+        self._nft[router] = (text, options.get("udp_timeout_s", 30))
 
     def carrier(self, name, kind, figures=None, **options) -> str:
         """A carrier's NAT; its name is the `parent` of homes behind it."""
         space = self._space(name)
-        ip = self._wan(name, figures)
-        self._carriers[name] = [len(self._carriers) + 1, 1]
-        self._lan(space, "100.64.%d.1" % self._carriers[name][0])
-        self._nft[name] = (rules(kind, ip, **options), options.get("udp_timeout_s", 30))
+        self._wan(name, figures)
+        net = len(self._carriers) + 1
+        self._carriers[name] = [net, 1, self._lan(space, "100.64.%d.1" % net)]
+        text = rules(kind, self.address[name], **options)
+        self._nft[name] = (text, options.get("udp_timeout_s", 30))
         return name
 
     def inside(self, name, carrier) -> str:
         """A host on the carrier's own network."""
-        return self._attach(carrier, self._space(name), "eth0", name)
+        self.address[name] = self._attach(carrier, self._space(name), "eth0")
+        return self.address[name]
 
-    def _attach(self, carrier, space, device, host=None):
+    def _attach(self, carrier, space, device):
         count = self._carriers[carrier]
-        net, count[1] = count[0], count[1] + 1
-        ip, above = "100.64.%d.%d" % (net, count[1]), self.spaces[carrier]
-        above.link("c%d" % count[1], space, device)
+        net, count[1], gate = count[0], count[1] + 1, count[2]
+        ip, above, mac = "100.64.%d.%d" % (net, count[1]), self.spaces[carrier], self._mac()
+        above.link("c%d" % count[1], space, device, mac)
         above.ip("link set c%d master lan up" % count[1])
-        self._host(space, ip, "100.64.%d.1" % net, device)
-        if host is not None:
-            self.address[host] = ip
+        above.knows(ip, mac, "lan")
+        self._host(space, ip, "100.64.%d.1" % net, gate, device)
         return ip
 
-    @staticmethod
-    def _lan(space, ip):
-        for line in ("link add lan type bridge", "link set lan up", "addr add %s/24 dev lan" % ip):
-            space.ip(line)
+    def _lan(self, space, ip):
+        mac = self._mac()
+        space.ip("link add lan address %s type bridge" % mac)
+        space.ip("link set lan up")
+        space.ip("addr add %s/24 dev lan" % ip)
+        return mac
 
     @staticmethod
-    def _host(space, ip, gateway, device="eth0"):
+    def _host(space, ip, gateway, mac, device="eth0"):
         space.ip("addr add %s/24 dev %s" % (ip, device))
         space.ip("link set %s up" % device)
+        space.knows(gateway, mac, device)
         space.ip("route add default via %s" % gateway)
 
     # -- life --------------------------------------------------------------------------------
@@ -157,10 +176,6 @@ class Lab:
         self.close()
 
     def _up(self):
-        for net, via in self._routes:
-            for name, space in self.spaces.items():
-                if self.address.get(name, "").startswith("198.18.") and self.address[name] != via:
-                    space.ip("route add %s via %s" % (net, via))
         Space.settle(list(self.spaces.values()))
         for name, (text, timeout_s) in self._nft.items():
             space = self.spaces[name]

@@ -31,7 +31,7 @@ class Matrix:
         self._make = self._process if micropython else self._here
         self._seed, self._config = seed, config
         self.nodes = {}
-        self.ready = {}  # host: what it said of its NAT
+        self.ready, self.why = {}, {}  # host: what it said of its NAT, in bytes and in words
         self._number = 0
         self._waiting = {}  # number of a set-up: (Trial, done)
         self._asked = {}  # number of a command: future of its answer
@@ -77,6 +77,7 @@ class Matrix:
             self._asked.pop(doc["n"]).set_result(doc)
         elif "nat" in doc:
             self.ready[node.host] = doc["nat"]
+            self.why[node.host] = doc["why"]
         elif "open" in doc:
             self._opened(doc)
         elif "ended" in doc or "text" in doc:

@@ -65,7 +65,7 @@ def build(kinds, **figures) -> Lab:
     """A lab with one host of each kind, by its kind's name, and the helpers."""
     lab = Lab(**figures)
     for name in Helpers.NAMES:
-        lab.public(name)
+        lab.public(name, second=True)
     for kind in kinds:
         lab.home(kind, kind)
     return lab
@@ -179,8 +179,7 @@ def _judge(lab, host, main, fresh, low, alone) -> Seen:
 
 def third_party(lab, hosts, server: str) -> dict[str, dict[str, str]]:
     """What coturn's and Debian's clients say, of which are installed: {host: {client: words}}."""
-    other = lab.address[server].rpartition(".")[0] + ".250"
-    lab.spaces[server].run(["ip", "addr", "add", other + "/16", "dev", "wan"])
+    other = lab.second[server]
     found = {h: {} for h in hosts}
     if tool("turnserver") is None:
         return found

@@ -18,6 +18,9 @@ import subprocess
 
 from .needs import tool
 
+GATE = "198.18.255.254"  # the next hop of everybody on the lab's Internet (switch.py)
+GATE_MAC = "02:ff:ff:ff:ff:ff"
+
 _NEWNET = 0x40000000
 _SELF = "/proc/thread-self/ns/net"
 _PDEATHSIG = 1
@@ -69,11 +72,16 @@ class Space:
         _enter(back)
         os.close(back)
 
-    def link(self, name: str, other: "Space", there: str) -> None:
-        """A cable from here to another namespace."""
+    def link(self, name: str, other: "Space", there: str, mac: str) -> None:
+        """A cable from here to another namespace; `mac` is of its other end."""
         self._links.append(
-            "link add %s type veth peer name %s netns %s" % (name, there, other.path)
+            "link add %s type veth peer name %s address %s netns %s"
+            % (name, there, mac, other.path)
         )
+
+    def knows(self, ip: str, mac: str, device: str) -> None:
+        """A neighbour that need not be asked for by ARP."""
+        self.ip("neigh add %s lladdr %s dev %s nud permanent" % (ip, mac, device))
 
     def ip(self, line: str) -> None:
         self._then.append(line)
