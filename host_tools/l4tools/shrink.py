@@ -43,7 +43,7 @@ _IO = "clock recorder address udp runner serial unload watchdog wifi store_fs"
 _CORE = """compat ticks prng minutes endpoint ring backoff events config keys seal mac wire record
     counters limits routes peers keyring cookie tiers window modes_table modes segments queue sync
     sender guests gate own checker chooser reach member hello fetch lookups resolve serve learner
-    inbox node"""
+    late inbox node"""
 # {bundle: modules that every board loads}; the others stay files of their own, loaded when needed.
 BUNDLES = {
     "l4mesh.core": tuple("l4mesh." + n for n in _CORE.split()),

@@ -7,7 +7,7 @@
 we answer, and `stun`, who does (stun_serve.py); `ways`, who relays or is relayed to (ways.py).
 """
 
-from .wire import T_CONNECT, T_FILTER, T_REGISTER, u16
+from .wire import u16
 
 
 def guest(home, buf, n: int, addr: bytes, now: int) -> int:
@@ -23,18 +23,3 @@ def guest(home, buf, n: int, addr: bytes, now: int) -> int:
         return -1
     home.stun.take(buf, n, addr, now)
     return 1
-
-
-def helper(node, kind: int) -> bool:
-    """The first frame of a kind that assistants alone take: is there one now who does?"""
-    if kind != T_REGISTER and kind != T_CONNECT and kind != T_FILTER or not node.helps:
-        return False
-    node.helps = False  # without room for it, not tried again before the mode changes
-    if kind == T_FILTER:
-        from .nat_filter import attach
-    else:
-        from .assist import attach
-
-    attach(node)
-    node.helps = True
-    return True

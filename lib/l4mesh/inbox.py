@@ -9,7 +9,6 @@ so a COOKIE or an ANSWER finds the one it belongs to.
 
 from .counters import C_ACKED, C_BAD_PARSE, C_BAD_RECORD, C_COOKIE_SENT, C_LIMITED, C_NACK_RX
 from .events import EV_ACKED
-from .guests import helper
 from .peers import P_FETCHED
 from .record import SIZE, check_form, id_of
 from .seal import seal
@@ -41,7 +40,7 @@ from .wire import (
 
 
 class Inbox:
-    def __init__(self, node, cookies, net: bytes):
+    def __init__(self, node, cookies, net: bytes, helper):
         self._node = node
         self._cookies = cookies
         self._net = net
@@ -53,6 +52,7 @@ class Inbox:
         self._serve = node.serve
         self._minutes = node.minutes
         self._info = self._orders = None
+        self._helper = helper
         self._do = {
             T_HELLO: self._hello, T_BYE: self._bye, T_COOKIE: self._cookie, T_QUERY: self._query,
             T_ANSWER: self._answer, T_PING: self._ping, T_PONG: self._pong, T_JOINED: self._joined,
@@ -89,7 +89,7 @@ class Inbox:
             self._peers.heard(slot, now)
             if g.linked:
                 self._node.reach.spoke(slot, addr, now)
-        if g.kind in self._do or helper(self._node, g.kind):
+        if g.kind in self._do or self._helper(self._node, g.kind):
             self._do[g.kind](slot, buf, addr, now)
         else:
             self._count.inc(C_BAD_PARSE)

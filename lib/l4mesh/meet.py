@@ -25,9 +25,9 @@ from .counters import C_BAD_PARSE
 from .endpoint import same_lan, usable
 from .meet_ask import Asks
 from .prng import XorShift
-from .punch import ASK, SPRAYED, Punch
+from .punch import Punch
 from .standing import Standing
-from .wire import T_COOKIE, T_PROBE, T_PUNCH, T_PUNCHED, T_REGISTERED, u16, u30
+from .wire import ASK, SPRAYED, T_COOKIE, T_PROBE, T_PUNCH, T_PUNCHED, T_REGISTERED, u16, u30
 
 _MOST = const(4)
 _WAIT_MS = const(300)

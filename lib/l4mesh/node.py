@@ -24,6 +24,7 @@ from .gate import Gate
 from .hello import Hello
 from .inbox import Inbox
 from .keyring import Keyring
+from .late import helper
 from .learner import Learner
 from .limits import LIMITS_HOST, Limits
 from .member import Member
@@ -103,7 +104,7 @@ class Node:
         self._scratch = bytearray(128)
         self._mode, self._now = 0, now
         self.loopback = self.helps = False
-        self.inbox = Inbox(self, cookies, net)
+        self.inbox = Inbox(self, cookies, net, helper)
         # Not a method of ours: one call less for each datagram.
         self.receive = self.inbox.receive
 

@@ -14,12 +14,7 @@ is None for the node's own socket. Who asked for the meeting decides which way b
 
 from . import ticks
 from .compat import const
-from .wire import HEAD, T_PROBE, TAG
-
-ASK = const(1)
-ANSWER = const(2)
-CHOSEN = const(4)
-SPRAYED = const(255)  # number of a question that went to many ports
+from .wire import ANSWER, ASK, CHOSEN, HEAD, SPRAYED, T_PROBE, TAG
 
 _ENDS = const(8)
 _EACH = const(20)  # packets to an address that never answered

@@ -1,4 +1,4 @@
-# floor 5: machines
+# floor 4: tables
 # Fresh sockets for one punch: each is a new mapping at our NAT. RAM: 1.5 kB, while it goes on.
 """At most six at a time, as a board has ten sockets in all.
 
@@ -14,7 +14,7 @@ peer was heard by it. `pool.left`: packets that may still be sent, in all of a s
 
 from . import ticks
 from .compat import const
-from .punch import ASK, SPRAYED
+from .wire import ASK, SPRAYED
 
 SOCKETS = const(6)
 _MOST = const(1024)

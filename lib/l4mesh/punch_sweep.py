@@ -14,11 +14,11 @@ from . import ticks
 from .compat import const
 from .nat_pair import HARD, RELAY, plan
 from .nat_type import SEQUENTIAL, SYMMETRIC
-from .punch import ASK, SPRAYED
 from .punch_fresh import Fresh
 from .punch_pool import SOCKETS, Pool
 from .shuffled import Shuffled
-from .wire import put16
+from .stun_client import StunClient
+from .wire import ASK, SPRAYED, put16
 
 _TICK_MS = const(10)
 _TICK = const(5)  # packets in one: 500 a second
@@ -64,7 +64,7 @@ class Sweep:
         if _counts(meet.nat):
             # What we send to the peer takes the next port, so the look-up comes first.
             p.hold(_FRESH_MS, now)
-            self._fresh = Fresh(meet, p, now)
+            self._fresh = Fresh(meet, p, now, StunClient)
             self._new = True
         elif pl.wait_ms:
             p.hold(_PROOF_MS, now)

@@ -1,4 +1,4 @@
-# floor 5: machines
+# floor 4: tables
 # Asks others by STUN where they see this node. RAM: its code, and 100 B a question.
 """Binding requests to several assistants at once, over the port that the mapping is wanted for.
 

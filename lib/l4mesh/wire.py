@@ -65,6 +65,11 @@ T_FILTER = const(42)
 # Kinds that a node asks by, and repeats with a cookie when it is told to.
 ASKS = bytes((4, 6, 8, 15, 19, 20, 22, 31, 33, 36, 37, 42))
 
+ASK = const(1)  # what a PROBE is
+ANSWER = const(2)
+CHOSEN = const(4)
+SPRAYED = const(255)  # number of a question that went to many ports
+
 FOUND = const(0)
 UNKNOWN = const(1)
 MISS = const(2)

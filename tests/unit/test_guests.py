@@ -1,4 +1,4 @@
-from l4mesh.guests import guest, helper
+from l4mesh.guests import guest
 
 ADDR = b"\x0a\x00\x00\x01\x10\x08"
 ASK = b"\x00\x01\x00\x00" + bytes(16)
@@ -59,26 +59,3 @@ def test_a_wrong_length_is_no_stun():
     for data in (ASK + b"\x00", ASK + bytes(4), b"\x00\x11" + bytes(18), ANSWER + bytes(4)):
         assert guest(home, data, len(data), ADDR, 5) == 0
     assert not home.stun.got and not home.asking.got
-
-
-class Late:
-    """What helper() wants of a node."""
-
-    def __init__(self, helps=True):
-        self.helps = helps
-        self.tx = self.counters = None
-        self.late = []
-        self.kinds = []
-        self.inbox = self
-
-    def handle(self, kind, f):
-        self.kinds.append(kind)
-
-
-def test_an_assistant_comes_with_the_first_who_asks():
-    n = Late()
-    assert not helper(n, 35) and not helper(n, 7) and n.late == []
-    assert helper(n, 31) and n.helps and sorted(n.kinds) == [31, 33, 35] and len(n.late) == 1
-    n = Late(False)
-    assert not helper(n, 31) and not helper(n, 33) and n.late == []
-    assert helper(Late(), 33)

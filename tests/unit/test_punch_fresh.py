@@ -1,6 +1,7 @@
 from l4mesh import wire
 from l4mesh.endpoint import parse_endpoint
 from l4mesh.punch_fresh import Fresh
+from l4mesh.stun_client import StunClient
 from meetkit import Bed
 
 SEQ = b"\x05\x01\x01\x00\x9c\x40\x00\x00"
@@ -28,7 +29,7 @@ def success(request, mapped=MAPPED):
 def test_it_asks_one_assistant_over_a_socket_of_its_own():
     b = Bed()
     p = asked(b)
-    f = Fresh(b.meet, p, b.now)
+    f = Fresh(b.meet, p, b.now, StunClient)
     assert not f.over
     (s,) = b.n.sockets.all
     ((q, to),) = b.sent(sock=s)
@@ -43,7 +44,7 @@ def test_it_asks_one_assistant_over_a_socket_of_its_own():
 
 def test_asked_again_and_given_up():
     b = Bed()
-    f = Fresh(b.meet, asked(b), b.now)
+    f = Fresh(b.meet, asked(b), b.now, StunClient)
     (s,) = b.n.sockets.all
     for _ in range(1100):
         b.now += 1
@@ -54,7 +55,7 @@ def test_asked_again_and_given_up():
 
 def test_foreign_answers_are_nothing():
     b = Bed()
-    f = Fresh(b.meet, asked(b), b.now)
+    f = Fresh(b.meet, asked(b), b.now, StunClient)
     (s,) = b.n.sockets.all
     ((q, to),) = b.sent(sock=s)
     s.take(success(q), 32, parse_endpoint("192.0.2.1:3478"), b.now, s)
@@ -71,4 +72,4 @@ def test_no_socket_no_news():
     p = asked(b)
     while b.n.sockets.open(0, None):
         pass
-    assert Fresh(b.meet, p, b.now).over
+    assert Fresh(b.meet, p, b.now, StunClient).over
