@@ -20,7 +20,7 @@ from .peers import (
     P_SIGNED,
     P_TIER,
 )
-from .wire import HEAD, MAX_PAYLOAD, MODE_NAMES, T_INFO, TAG
+from .wire import HEAD, MAX_PAYLOAD, MODE_NAMES, STANDARD, T_INFO, TAG
 
 _STATUS = const(1)
 _WHY = const(2)
@@ -104,13 +104,15 @@ class Info:
         return [seq, b[1], int.from_bytes(bytes(b[2:8]), "big")]
 
     def _measure(self, now):
+        if self._node.serve.mode < STANDARD:  # short of heap or battery: what is known is told
+            return
         try:
             if self._gauge is None:
                 from .gauge import Gauge
 
                 self._gauge = Gauge(self._node)
             self._gauge.look(now)
-        except MemoryError:  # what is known is told
+        except MemoryError:
             self._node.counters.inc(C_MEM_ERROR)
 
     def _neighbours(self, now):

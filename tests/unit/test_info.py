@@ -135,3 +135,14 @@ def test_nearby():
     assert doc["nearby"][0][:4] == [id_text(other.short_id), "ble", 0, -70]
     rows = fetch(n, p, 3)
     assert [r[2] for r in rows if r[0] == id_text(other.short_id)] == ["ble"]
+
+
+def test_round_trips_are_measured_while_somebody_looks_but_not_by_a_passive_node():
+    for mode, pings in (("standard", True), ("passive", False)):
+        n, p = make(mode=mode)
+        give(n, p, p.hello(interval=100), 20)
+        n.poll(30)
+        n.link.take()
+        assert Info(n).document(3, 40)
+        n.poll(50)
+        assert bool(n.link.take(wire.T_PING)) is pings
