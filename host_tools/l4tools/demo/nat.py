@@ -27,10 +27,10 @@ from l4tools.paths import build_dir
 
 HOMES = {"cafe": "fc", "home": "pr", "office": "rc", "farm": "symseq", "train": "cgsym",
          "hotel": "sym", "ship": "symhi", "bank": "udpblk"}  # fmt: skip
-# Who wants whom, and what that comes to.
+# Who wants whom, and what that comes to; "": direct nearly always, by guessed ports on both sides.
 PAIRS = (
-    ("cafe", "home", "direct"), ("home", "office", "direct"), ("home", "train", "direct"),
-    ("farm", "hotel", "direct"), ("farm", "cafe", "direct"), ("hotel", "train", "direct"),
+    ("cafe", "home", "direct"), ("office", "train", "direct"), ("farm", "home", "direct"),
+    ("home", "train", "direct"), ("farm", "cafe", "direct"), ("hotel", "train", ""),
     ("ship", "hotel", "udp"), ("bank", "home", "tcp"),
 )  # fmt: skip
 RTT_MS = 60
@@ -80,7 +80,7 @@ class Scene:
     async def _ways(self, run):
         self.scene("%d pairs want each other; relay and punch begin together" % len(PAIRS))
         trials = []
-        for some in (PAIRS[:4], PAIRS[4:]):
+        for some in (PAIRS[:3], PAIRS[3:6], PAIRS[6:]):  # a node is in one at a time
             trials += await run.round([(a, b) for a, b, _ in some], shut=False, apart_s=0.05)
         table = Table(title="who reaches whom, ms after it was wanted", title_justify="left")
         for name, justify in (("pair", "left"), ("first path", "right"), ("by", "left"),
@@ -122,7 +122,7 @@ class Scene:
         """What was to be seen and was not."""
         out = [
             "%s - %s became %s, not %s" % (p["a"], p["b"], p["became"], p["wanted"])
-            for p in self.report["pairs"] if p["became"] != p["wanted"]
+            for p in self.report["pairs"] if p["wanted"] not in ("", p["became"])
         ]  # fmt: skip
         killed = self.report["killed"]
         if killed["by"] != "l1" or killed["lost"] > killed["asked"] * 3 // 4:
