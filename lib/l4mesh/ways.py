@@ -144,7 +144,7 @@ class Ways:
         for w in self.all:
             if w.addr == addr:
                 p = w.use or w.coming  # an answer goes back where the question came from
-                if p is not None and buf[1] != T_PING and buf[1] != T_PONG:
+                if p is not None and buf[1] != T_PONG:
                     w.used = self.now
                     if w.sent is None:
                         w.sent = self.now

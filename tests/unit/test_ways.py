@@ -186,6 +186,17 @@ def test_a_relay_killed_while_it_carries():
     assert ("l3", -1) in [t[:2] for t in b.way().tried + b.way(b.b).tried]
 
 
+def test_a_ping_of_an_application_is_data():
+    b = Bed()
+    b.open()
+    b.l3.dead = True
+    o = b.a.tx.begin(wire.T_PING, b.b.short_id)
+    b.a.tx.buf[o : o + 17] = bytes(17)
+    assert b.a.tx.send(o + 17, b.addr)
+    b.w.touch(b.a)
+    assert b.run(4000, lambda: b.way().use is not None and b.way().use.relay.level == 1)
+
+
 def test_a_relay_killed_at_every_step():
     for at in range(0, 200, 12):
         b = Bed()
