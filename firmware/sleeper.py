@@ -90,7 +90,6 @@ class Sleeper:
         self._answered = 0
         node.inbox.handle(T_MAIL, self._on_mail)
         node.notes["sleep"] = self.why
-        s.board.sleep_s = self._sleep_s
         s.runner.add(self.poll)
         s.runner.on_event(self._event)
 

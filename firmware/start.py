@@ -91,6 +91,7 @@ def _node(s):
         s.wifi,
     )
     s.board.runner = s.runner
+    s.board.sleep_s = cfg.sleep_s  # known to app.py, and to Home Assistant
     made_once(node)
     made_once(s)
     gc.collect()
