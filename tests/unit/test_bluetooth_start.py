@@ -1,4 +1,7 @@
-"""Bluetooth at the start: what is missing costs a sentence, and nothing else."""
+"""Bluetooth at the start: what is missing costs a sentence, and nothing else.
+
+A board without Bluetooth is in tests/e2e/test_nearby_boards.py: start_first.py wants a board.
+"""
 
 import sys
 
@@ -94,12 +97,6 @@ def refused(w, why):
     assert s.ble is None and s.node.nearby is None and w.late == [] and s.node.late == []
     assert len(w.said) == 1 and why in w.said[0] and w.said[0].endswith(". WiFi goes on.")
     assert w.said[0] == s.node.notes["bluetooth"]()
-
-
-def test_a_board_without_bluetooth():
-    with World() as w:
-        refused(w, "this board has none")
-        assert w.power == []
 
 
 def test_a_board_without_aioble():
