@@ -6,11 +6,9 @@ Without room for it neighbours are heard, but not met. start.py unloads this mod
 """
 
 import gc
-import json
 
 import console
 from l4mesh.counters import C_MEM_ERROR
-from l4mesh.wire import MODE_NAMES
 from l4mesh_io import clock
 from l4mesh_io.unload import unload
 
@@ -42,7 +40,9 @@ def _meet(s, ble):
         from improv_ble import BOOT_MS, Window
 
         window = Window(s, clock.now, console.say)
-    g = Gatt(ble, Faces(s.node, s.node.nearby), clock.now, status(s))
+    node = s.node
+    name = s.cfg.name if s.cfg.ble_name else ""
+    g = Gatt(ble, Faces(node, node.nearby), clock.now, node, name)
     if window is None:
         ble.aioble.register_services(g.service)
     else:
@@ -53,20 +53,3 @@ def _meet(s, ble):
         g.holds = window.holds
         s.runner.add(window.poll)
     s.runner.add(g.poll)
-
-
-def status(s):
-    """What anybody may read: mode, and does it reach an upstream; its name only if so set."""
-    said = [None, b""]
-    node = s.node
-
-    def text():
-        now = (node.serve.mode, node.hello.uplink)
-        if now != said[0]:
-            d = {"l4": 1, "mode": MODE_NAMES[now[0]], "uplink": now[1]}
-            if s.cfg.ble_name:
-                d["name"] = s.cfg.name
-            said[:] = now, json.dumps(d).encode()
-        return said[1]
-
-    return text

@@ -3,11 +3,12 @@
 """What a link has to send next, and what is known of it (faces.py).
 
 Who was connected to sends by notification. aioble keeps the newest one only, so the next piece
-waits until the one before was taken: the other side writes TAKEN for each.
+waits until the one before was taken: the other side writes TAKEN for each, the meeting's last word
+among them.
 """
 
 from .compat import const
-from .meeting import WRITE
+from .meeting import MET, WRITE
 from .pieces import piece
 
 LONGEST = 244  # a write or notification; more is refused
@@ -48,6 +49,7 @@ class Face:
         if m.out is not None and (not m.asks or m.state == WRITE):
             data = m.out
             m.out = None
+            self.waits = m.state == MET and not m.asks
             return data
         if self.owes:
             self.owes = False

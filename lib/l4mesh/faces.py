@@ -31,6 +31,7 @@ from .near_table import N_NAMED, O_ASK, O_HEARD, O_MODE, O_TRIES, UPLINK
 from .peers import O_MODE as P_MODE
 from .peers import O_SAID, P_LAN
 from .pieces import OWN, Joiner
+from .wire import u30
 
 _COME = const(2)
 _KEPT = const(4)
@@ -89,8 +90,16 @@ class Faces:
         return f
 
     def _open(self, m, i, now):
+        m.counter = self._counter
         self.list.append(Face(m, i, now))
         return self.list[-1]
+
+    def _counter(self):
+        """Of the newest frame before those that wait here: a new peer takes all later ones."""
+        c = self._node.tx.counter
+        for frame in [k[1] for k in self._held] + [x for f in self.list for x in f.out]:
+            c = min(c, u30(frame, 24) - 1)
+        return c
 
     def urgent(self, now: int, eager: bool) -> bool:
         """Is somebody to be connected to at once? `eager`: also for nothing but a record."""
@@ -168,6 +177,7 @@ class Faces:
             return
         f.m.heard(data, now)
         if f.m.state == MET and f.addr is None:
+            f.owes = f.m.asks
             self._met(f, now)
 
     def _met(self, f, now):

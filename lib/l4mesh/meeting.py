@@ -67,6 +67,7 @@ class Meeting:
         self.why = ""
         self._nonce = node.entropy(_NONCE) if value is None else value[SIZE:]
         self._other = b""
+        self.counter = None  # counter(): frames above it are still to come; faces.py knows
         self._number = node.keys.number
         self._twice = False
         self._enter(CONNECT if asks else WAIT, now)
@@ -195,7 +196,7 @@ class Meeting:
     def _state(self):
         node = self._node
         b = bytearray(_STATE)
-        put30(b, 0, node.tx.counter)
+        put30(b, 0, node.tx.counter if self.counter is None else self.counter())
         h = node.hello
         b[4] = 2 if h.uplink else 0
         b[5] = h.mode

@@ -2,7 +2,8 @@
 # GATT by aioble: the node's service, and when others are met. RAM: 3 kB, only with Bluetooth.
 """The node's service (docs/protocol.md 11); the side that connects is ble_ask.py.
 
-    g = Gatt(ble, faces, now, status)     ble: a Ble (ble.py); now() -> tick; status() -> bytes
+    g = Gatt(ble, faces, now, node, name)     ble: a Ble (ble.py); now() -> tick; `name` for all to
+                                          read, "": none
     g.service                             for aioble.register_services(), before ble.run()
     g.poll(now) -> ms                     a job of the runner; the tasks run in the turns of ble
 
@@ -15,11 +16,13 @@
 """
 
 import asyncio
+import json
 
 import aioble
 from l4mesh import ticks
 from l4mesh.compat import const
 from l4mesh.meeting import CONNECT
+from l4mesh.wire import MODE_NAMES
 
 from .ble_ask import LOOK_MS, MAILBOX, OUTBOUND, RECORD, SERVICE, STATUS, ask, end
 
@@ -44,14 +47,15 @@ class _Record(aioble.Characteristic):
 
 
 class Gatt:
-    def __init__(self, ble, faces, now, status):
+    def __init__(self, ble, faces, now, node, name=""):
         self._ble = ble
         self._faces = faces
         self._now = now
-        self._status = status
+        self._node = node
+        self._name = name
         self._links = {}  # aioble's connection: face
         self._early = {}  # value of RECORD for one that has none yet
-        self._said = b""
+        self._said = None
         self._ends = self._last = None
         self._eager = True
         self.holds = None  # holds(connection): it may stay without a word of the mesh
@@ -68,10 +72,10 @@ class Gatt:
         ble.after = self._between
 
     def poll(self, now: int) -> int:
-        said = self._status()
+        said = (self._node.serve.mode, self._node.hello.uplink)
         if said != self._said:
             self._said = said
-            self._public.write(said)
+            self._tell(said[0], said[1])
         if self._ends is None:
             self._ends = ticks.add(now, _EAGER_MS)
             self._last = now
@@ -81,6 +85,13 @@ class Gatt:
         if since > _ROUND_MS and self._faces.urgent(now, self._eager):
             self._ble.hurry()  # the scan ends, and _between comes
         return _IDLE_MS
+
+    def _tell(self, mode, uplink):
+        """What anybody may read."""
+        d = {"l4": 1, "mode": MODE_NAMES[mode], "uplink": uplink}
+        if self._name:
+            d["name"] = self._name
+        self._public.write(json.dumps(d).encode())
 
     async def _between(self, ble):
         """Meet whom we want to, one after the other, for a while."""

@@ -112,7 +112,12 @@ def test_a_phone_reads_record_and_status(air):
     rec = first[:136]
     assert record.id_of(rec, 0) == node_id
     assert ed25519.verify(rec[14:46], record.signed_text(rec, 0), rec[72:])
-    assert json.loads(status) == {"l4": 1, "mode": "standard", "uplink": False}
+    assert json.loads(status) == {
+        "l4": 1,
+        "mode": "standard",
+        "uplink": False,
+        "name": "porch",
+    }
 
     async def once(peer, link):
         await peer.request_mtu(247)

@@ -37,7 +37,7 @@ def number(n, say=False):
     node.late.append(near)
     h.faces = Faces(node, near)
     h.ble = Ble(aioble, bluetooth.BLE(), near, now, XorShift(n))
-    h.gatt = Gatt(h.ble, h.faces, now, lambda: b'{"l4": 1, "mode": "standard", "uplink": false}')
+    h.gatt = Gatt(h.ble, h.faces, now, node, "porch")
     aioble.register_services(h.gatt.service)
     if say:
         h.say = say_of(node, now())

@@ -52,8 +52,11 @@ def test_who_was_asked_waits_until_each_was_taken():
     f.waits = False
     assert f.next() is None and not f.out
     f.m.out = b"answer"
-    f.waits = True
-    assert f.next() == b"answer"  # the meeting's word waits for nothing
+    assert f.next() == b"answer" and f.waits  # it is taken before a frame comes
+    f.queue(b"frame")
+    assert f.next() is None
+    f.m.state, f.m.out, f.waits = WAIT, b"refused", False
+    assert f.next() == b"refused" and not f.waits
 
 
 def test_what_was_taken_is_said_first():

@@ -3,7 +3,7 @@
 from facekit import Air
 from kit import count, events
 from l4mesh import wire
-from l4mesh.counters import C_BAD_LEN, C_BAD_TAG, C_LIMITED, C_RX
+from l4mesh.counters import C_BAD_LEN, C_BAD_TAG, C_LIMITED, C_REPLAY, C_RX
 from l4mesh.links import of
 from l4mesh.meeting import MET, OVER
 from l4mesh.met import endpoint
@@ -40,8 +40,8 @@ def test_two_meet_and_the_link_ends():
     for s, o in ((a, b), (b, a)):
         r = s.node.routes
         assert r.flags[r.peek(o.node.id)] & VERIFIED
-    # All of it: two messages.
-    assert len([d for _, _, d in air.log if d[0] & 0x80]) == 2
+    # All of it: present, answered, taken.
+    assert [d[0] for _, _, d in air.log if d[0] & 0x80] == [0x81, 0x82, 0x84]
     assert a.faces.why() == "1 met by Bluetooth, 0 links open, 0 failed."
 
 
@@ -121,6 +121,19 @@ def test_what_a_lost_link_did_not_send_goes_by_the_next():
     air.cut(a, f)
     assert a.faces.list == b.faces.list == [] and len(a.faces._held) == 2
     assert air.run(3000, lambda: count(b.node, C_RX) == before + 2)
+
+
+def test_frames_that_waited_for_a_first_meeting_are_no_replays():
+    air = Air(known=True)
+    a, b = air.sides
+    assert ping(a, b, 1) and ping(a, b, 2)  # heard by name, never met
+    a.node.tx.counter += 5  # others, to somebody else
+    before = count(b.node, C_RX)
+    assert air.run(20000, lambda: count(b.node, C_RX) == before + 2)
+    assert count(b.node, C_REPLAY) == 0
+    air.run(1000)
+    pongs = [d for s, _, d in air.log if s is b and d[:1] == b"\x40" and d[2] == wire.T_PONG]
+    assert len(pongs) == 2
 
 
 def test_kept_frames_are_few_and_for_a_while():
