@@ -32,10 +32,8 @@ def early(s):
         return off("the last boots ended badly")
     if s.cfg.mqtt_tls and shared():
         return off("beside MQTT over TLS this chip has no room for it")
-    try:
-        import bluetooth
-    except ImportError:
-        return off("this board has none")
+    import bluetooth
+
     try:
         import aioble
     except ImportError:

@@ -198,7 +198,10 @@ def _add_home(s, rng):
 
 
 def _add_ble(s, rng):
-    if s.ble is not None:
+    if isinstance(s.ble, str):  # why there is none
+        s.node.notes["bluetooth"] = s.ble.strip  # gives the sentence, and holds no module
+        s.ble = None
+    elif s.ble is not None:
         import bluetooth_start
 
         bluetooth_start.begin(s, rng)

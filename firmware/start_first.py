@@ -44,6 +44,13 @@ def begin(s):
 
 
 def _bluetooth(s):
+    try:
+        import bluetooth
+    except ImportError:
+        s.ble = "Bluetooth is off: this board has none. WiFi goes on."
+        console.say(s.ble)
+        return
+    bluetooth = None
     from bluetooth_first import early
 
     why = early(s)

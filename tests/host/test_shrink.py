@@ -334,9 +334,10 @@ def test_the_firmware_runs_with_everything_on_in_its_budget(board):
 
 
 def test_a_board_knows_few_names(board, tmp_path):
-    """At the 621st name MicroPython takes 7 kB more at once: stay well below (docs/memory.md)."""
+    """At the 621st name MicroPython took 7 kB more; room for the next 640 is there, and each one
+    costs 20 to 30 bytes for ever (docs/memory.md)."""
     folder, _ = board
     image = make_flash(tmp_path, small=True)
     assert run(folder, image, 400, "map")
     found = re.search(r"n_qstr=(\d+)", (folder / "log").read_text())
-    assert 300 < int(found[1]) < 610
+    assert 300 < int(found[1]) < 680
