@@ -45,12 +45,11 @@ def begin(s):
 
 def _bluetooth(s):
     try:
-        import bluetooth
+        import bluetooth  # noqa: F401
     except ImportError:
         s.ble = "Bluetooth is off: this board has none. WiFi goes on."
         console.say(s.ble)
         return
-    bluetooth = None
     from bluetooth_first import early
 
     why = early(s)

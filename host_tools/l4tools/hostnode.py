@@ -314,7 +314,6 @@ class HostNode(Asking):
         except TimeoutError:
             return LookupResult("failed", "", int(timeout_s * 1000), None, ())
 
-
     def mail(self, node_id, data, minutes=1440) -> int:
         """At most 128 bytes for a node that may be asleep; EV_MAIL says what became of it."""
         from l4mesh.mail import of

@@ -156,4 +156,3 @@ class Mail:
                     m.frame = 0  # shown once
                     return
         self._next(slot, buf, addr, now)
-

@@ -6,7 +6,8 @@
 22 top counter 4 | 26 window 16 (bit c % 128: counter c was seen) | 42 last heard 4 (tick)
 46 interval 2 (s) | 48 round trip 2 (0.1 ms, 0 unknown) | 50 asked | 51 hits | 52 record hash 8
 60 what its last hello said 1 (the flags) | 61 number of its last hello to all (low 4 bits; 0: none
-yet; 16: the last one came to us alone, 32: by broadcast) | 62 loss of its hellos 1 (1/256) | 63 unused 1
+yet; 16: the last one came to us alone, 32: by broadcast) | 62 loss of its hellos 1 (1/256)
+63 unused 1
 
 A slot is addressed by its number; machines read and write it by the methods and offsets below.
 """

@@ -45,7 +45,8 @@ class Client:
             radio.air, "phone", Address("C0:FF:EE:00:00:02", Address.PUBLIC_DEVICE_ADDRESS)
         )
         c = board.controller
-        own = c.public_address if c.le_legacy_advertiser.own_address_type == 0 else c.random_address
+        public = c.le_legacy_advertiser.own_address_type == 0
+        own = c.public_address if public else c.random_address
         self._link = await self._phone.connect(own, timeout=10)
         self._link.on("disconnection", self._ended)
         self.is_connected = True
