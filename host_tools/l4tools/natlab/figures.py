@@ -52,8 +52,9 @@ class Figures:
         for method, found in cells.items():
             for p in POPULATIONS:
                 if found.has(p):
-                    target = _DIRECT[p] if method == "ours" else None
-                    name = "direct, %s, %s%s" % (p, method, note)
+                    target = _DIRECT[p] if method in ("ours", "nodes") else None
+                    who = "ours, assisted by nodes" if method == "nodes" else method
+                    name = "direct, %s, %s%s" % (p, who, note)
                     self.put(name, found.share(p), "%", HIGHER, target)
 
     def ours(self, trials: list[Trial], note: str = "") -> None:
