@@ -6,6 +6,7 @@ One bench for all of it: boards `a` and `b` are awake, `nap` is added by who nee
 import asyncio
 import time
 from collections import defaultdict
+from types import SimpleNamespace
 
 import pytest
 from l4mesh import wire
@@ -13,8 +14,10 @@ from l4mesh.events import EV_MAIL
 from l4tools.hostnode import HostNode
 from l4tools.lan import addr as A
 from l4tools.lan.hub import Hub
+from l4tools.mesh.asleep import asleep
 from l4tools.mesh.boards import Boards
 from l4tools.mesh.tiers import tier_on_hub
+from l4tools.mesh.way import Target
 from l4tools.network import Network
 from l4tools.vboard.board import DEEP_SLEEP
 
@@ -182,7 +185,10 @@ async def letter(bench):
         while (EV_MAIL, None, None, number, 1) not in told:
             assert time.monotonic() < end, told
             await asyncio.sleep(0.1)
-        rows = await host.info(a, "neighbours", 10, A.pack("10.77.1.11:4104"))
+        awake = Target(a, "a", A.pack("10.77.1.11:4104"))
+        rows = await host.info(a, "neighbours", 10, awake.addr)
+        said = await asleep(SimpleNamespace(known=lambda: [awake]), host, Target(nap, "nap", None))
+        assert said.doc["by"] == "a" and said.doc["back_s"] <= 16  # what `l4 status nap` says
         return told, next(r for r in rows if r[0] == nap.hex()[:16])
 
 
