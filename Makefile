@@ -6,7 +6,7 @@ NAT_TESTS = $(wildcard tests/unit/test_*nat*.py tests/unit/test_*stun*.py tests/
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 18
 
-demo: .venv/.demo    ## watch a mesh of 12 virtual boards for a minute; SCENE=ble or nat: another story
+demo: .venv/.$(if $(filter ble,$(SCENE)),ble,demo)    ## watch a mesh of 12 virtual boards for a minute; SCENE=ble or nat: another story
 	$(PY) -m l4tools.demo$(if $(SCENE),.$(SCENE))
 
 test: .venv/.test    ## all tests
@@ -56,6 +56,9 @@ clean:           ## remove build/ and .venv/
 
 .venv/.demo: pyproject.toml
 	python3 -m venv .venv && .venv/bin/pip install -q --disable-pip-version-check -e . && touch $@
+
+.venv/.ble: .venv/.demo    # the simulated radio: also for `l4 mesh up --ble`
+	.venv/bin/pip install -q --disable-pip-version-check -e ".[ble]" && touch $@
 
 .venv/.test: .venv/.demo
 	.venv/bin/pip install -q --disable-pip-version-check -e ".[test]" && touch $@

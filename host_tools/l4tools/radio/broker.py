@@ -20,7 +20,7 @@ try:
     from l4tools.radio.station import Station
 except ImportError as e:
     raise ToolError(
-        "The simulated radio needs the package bumble (%s). Install it: pip install -e .[ble]" % e
+        "The simulated radio needs the package bumble (%s). Install it: make .venv/.ble" % e
     )
 
 log = logging.getLogger(__name__)
