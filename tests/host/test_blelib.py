@@ -6,8 +6,12 @@ import json
 import threading
 
 import pytest
+from flashbed import MIB, firmware_bin
 from l4tools import blelib
+from l4tools.cli import main
+from l4tools.flash import keep, oldfs
 from l4tools.image import compiled, project_files
+from l4tools.network import Network, path_of
 from l4tools.paths import ROOT
 from l4tools.shrunk import small
 
@@ -142,3 +146,23 @@ def test_virtual_boards_get_the_stand_in_where_nothing_is_installed(place):
 def test_what_aioble_calls_is_not_taken_for_dead():
     text = str(small(project_files())["lib/l4mesh_io/ble_gatt.py"])
     assert "def on_read(" in text
+
+
+def test_flash_ble_puts_it_into_the_image(place, tmp_path, monkeypatch, capsys):
+    index = place()
+    monkeypatch.setenv("L4_PASSPHRASE", "correct horse")
+    monkeypatch.setattr(keep, "files", lambda app=None, kept=None: {"main.py": b"pass\n"})
+    Network.create("home").save(path_of("home"), "correct horse", new=True)
+    file = tmp_path / "f.bin"
+    file.write_bytes(firmware_bin("esp32"))
+
+    def image(name, *more):
+        args = ["flash", "--image", str(tmp_path / name), "--board", "ESP32_GENERIC"]
+        assert main([*args, "--firmware", str(file), *more]) == 0, capsys.readouterr().err
+        data = (tmp_path / name).read_bytes()[0x200000:]
+        return oldfs.of_image(data.ljust(2 * MIB, b"\xff")).files
+
+    assert not any("aioble" in path for path in image("a.bin"))
+    assert index.asked == []
+    assert "lib/aioble/core.mpy" in image("b.bin", "--ble")
+    assert "lib/aioble/core.mpy" in image("c.bin")  # it is kept now
