@@ -254,7 +254,7 @@ def test_a_manifest_that_is_not_the_one_offered():
 
 
 def test_an_offer_with_a_size_of_nothing_or_too_much():
-    for size in (b"\0\0", b"\xff\xff", b"\x20\x01"):
+    for size in (b"\0\0", b"\xff\xff", b"\x38\x01"):
         b = Bench()
         payload = bytearray(offer(GOOD, DATA))
         payload[24:26] = size
