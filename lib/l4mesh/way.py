@@ -87,13 +87,17 @@ class Way:
                 return p
         return None
 
-    def add(self, path) -> None:
+    def add(self, path):
+        """-> the path that made room and has to be closed, or None."""
+        out = None
         if len(self.paths) >= _PATHS:
             for p in self.paths:
                 if p is not self.use and p is not self.trial:
                     self.paths.remove(p)
+                    out = p
                     break
         self.paths.append(path)
+        return out
 
     def set(self, state: int, now: int) -> bool:
         """True when that is news."""

@@ -78,7 +78,8 @@ class Ways:
             return
         for p in list(w.paths):
             self.paths.drop(w, p)
-        w.use = None
+        w.use = w.trial = None
+        w.token = 0  # a PONG that comes late changes nothing
         w.asks = []
         if self.meet is not None:
             self.meet.drop(sid, now)

@@ -48,7 +48,7 @@ class Paths:
         if p is None:
             ways.forget_old(peer, now)
             p = Path(channel, relay.addr, relay, now)
-            w.add(p)
+            self._add(w, p)
             ways.ping(w, p, now)
         p.renew = ticks.add(now, max(10000, good_s * 500))
 
@@ -109,7 +109,7 @@ class Paths:
         if w.trial is not None:
             self.drop(w, w.trial)
             w.trial = None
-        w.add(p)
+        self._add(w, p)
         if w.use is not None and self._guessed(w, addr, sock):
             # Of many sockets the peer may have chosen another: no data before a ping came back.
             w.trial = p
@@ -196,7 +196,7 @@ class Paths:
         ways = self._ways
 
         def take(buf, n, addr, now, sock):
-            if buf[1] == T_PROBE and ways.meet is not None:
+            if n > 1 and buf[1] == T_PROBE and ways.meet is not None:
                 ways.meet.take(buf, n, addr, now, sock)
                 return
             for p in w.paths:
@@ -206,11 +206,17 @@ class Paths:
 
         return take
 
+    def _add(self, w, p):
+        old = w.add(p)
+        if old is not None:
+            self.drop(w, old)
+
     def drop(self, w, p) -> None:
         """This path is not used any more."""
         if p in w.paths:
             w.paths.remove(p)
         if p.sock is not None:
             p.sock.close()
-        if p.channel is not None:
+        # END is for the pair: not while another channel of this relay is used.
+        if p.channel is not None and p.relay.sid not in [q.relay.sid for q in w.paths if q.relay]:
             self._ways.asks.call(p.relay, END, w.peer)

@@ -52,3 +52,65 @@ def test_two_directions_disagree_and_the_second_word_counts():
     b.a.ways.paths.met(b.b.short_id, other, None, 170, "direct")
     assert b.way().use.addr == other and b.way().state == DIRECT
     assert len([e for e in b.events if e[1] == "a" and e[2] == DIRECT]) <= 1
+
+
+class Sock:
+    """A socket that a punch won."""
+
+    def __init__(self):
+        self.closed = False
+        self.take = None
+
+    def send(self, buf, n, addr):
+        return not self.closed
+
+    def close(self):
+        self.closed = True
+
+
+def won(b, k):
+    """Another direct path of a to b, over a socket of its own."""
+    s = Sock()
+    b.a.ways.paths.met(b.b.short_id, bytes((10, 77, 2, 99, 16, k)), s, 100, "direct")
+    return s
+
+
+def test_a_datagram_too_short_for_anything_at_a_won_socket():
+    b = Bed()
+    b.a.ways.open(b.b.id, b.now)
+    s = won(b, 8)
+    before = b.way().use.last
+    for n in range(30):
+        for addr in (bytes((10, 77, 2, 99, 16, 8)), bytes((10, 77, 2, 98, 16, 8))):
+            s.take(b"\xc4" * n, n, addr, b.now, s)
+    assert b.way().state == DIRECT and b.way().use.last == before and not s.closed
+
+
+def test_a_path_that_makes_room_is_closed():
+    b = Bed()
+    b.open()
+    relayed = b.way().use
+    won_ = []
+    for k in range(6):
+        won_.append(won(b, k + 8))
+        if b.way().trial is not None:
+            b.a.ways.paths.pong(b.b.short_id, b.way().token, b.now)
+    kept = [p.sock for p in b.way().paths]
+    assert len(kept) == 3 and relayed not in b.way().paths
+    assert [s.closed for s in won_] == [s not in kept for s in won_]
+    b.run(200)
+    assert len(b.l3.relay) == 0, "the channel was given back"
+
+
+def test_a_closed_way_stays_closed_whatever_comes_late():
+    b = Bed(meet=True)
+    b.open()
+    s = won(b, 8)
+    w = b.way()
+    assert w.trial is not None
+    tokens = list(w.trial.tokens)
+    b.a.ways.close(b.b.short_id, b.now)
+    assert s.closed and w.state == 0
+    for token in tokens + [w.token]:
+        b.a.ways.paths.pong(b.b.short_id, token, b.now)
+    assert w.state == 0 and w.use is None
