@@ -10,7 +10,7 @@ import json
 import tempfile
 
 from .lab import Lab
-from .matrix import Matrix
+from .matrix import Matrix, twice
 from .parts import LEVELS
 from .trials import plain, rounds
 from .world import World
@@ -37,7 +37,7 @@ async def run(folder, rtt_ms=60.0, loss=0.01, micropython=True) -> dict:
             # The first half of the table: each pair once, whoever of the two asks.
             half = rounds(["a-" + k for k in KINDS], ["b-" + k for k in KINDS])
             for pairs in half[: len(KINDS) // 2 + 1]:
-                out["direct"] += plain(await live.round(pairs))
+                out["direct"] += plain(await twice(live, pairs))
             for pairs in RELAYED:
                 named = [("a-" + a, "b-" + b) for a, b in pairs]
                 out["relayed"] += plain(await live.round(named))

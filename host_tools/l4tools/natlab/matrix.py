@@ -137,6 +137,17 @@ class Matrix:
         return trials
 
 
+async def twice(run: Matrix, pairs, **options) -> list[Trial]:
+    """A round for tests on a busy machine: what did not become direct is tried once more."""
+    trials = await run.round(pairs, **options)
+    missed = [k for k, t in enumerate(trials) if not t.direct]
+    if missed:
+        more = await run.round([pairs[k] for k in missed], again=True, **options)
+        for k, t in zip(missed, more, strict=True):
+            trials[k] = t
+    return trials
+
+
 def _settled(t: Trial) -> bool:
     """Nothing better is to come."""
     return t.direct or t.usable and (bool(t.why) or t.a in BLOCKED or t.b in BLOCKED)

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from .lab import Lab
-from .matrix import Matrix
+from .matrix import Matrix, twice
 from .parts import LEVELS
 from .trials import plain
 from .world import MESH_PORT, World
@@ -73,16 +73,16 @@ async def _meetings(lab, run):
     pairs = {"skew %d" % ms: ("near-%d" % ms, "far-%d" % ms) for ms in (0, 20, 100)}
     pairs |= {"hairpin": ("looped-1", "looped-2"), "one LAN": ("lan", "lan2"),
               "same carrier": ("carried-1", "carried-2")}  # fmt: skip
-    trials = dict(zip(pairs, plain(await run.round(list(pairs.values()))), strict=True))
+    trials = dict(zip(pairs, plain(await twice(run, list(pairs.values()))), strict=True))
     out = {"meetings": trials}
     # The same two, once they know a node on the carrier's own network.
     for name in ("carried-1", "carried-2"):
         run.nodes[name].tell(do="know", id=run.nodes["inside"].id.hex(), at=inside)
     await asyncio.sleep(3)
-    trial = plain(await run.round([("carried-1", "carried-2")]))[0]
+    trial = plain(await twice(run, [("carried-1", "carried-2")]))[0]
     back = {n: (b, a) for n, (a, b) in pairs.items() if n.startswith("skew")}
     trials |= {"helped inside": trial}
-    turned = plain(await run.round(list(back.values())))
+    turned = plain(await twice(run, list(back.values())))
     trials |= {n + ", turned": t for n, t in zip(back, turned, strict=True)}
     return out
 
@@ -142,7 +142,7 @@ async def _killed(world, run):
 
     pairs = [("near-0", "steady"), ("near-20", "near-100"), ("up-1", "lan")]
     mid = plain(await run.round(pairs, meanwhile=soon))
-    dead = plain(await run.round([("far-0", "lan2"), ("near-20", "up-2")]))
+    dead = plain(await twice(run, [("far-0", "lan2"), ("near-20", "up-2")]))
     return {"relay killed": relay, "by": [before, after], "assistant killed": mid,
             "assistant dead": dead}  # fmt: skip
 
@@ -160,7 +160,7 @@ async def cells(folder, rtt_ms, loss, kinds) -> list:
     world = World(lab, folder, levels=LEVELS)
     with lab, world:
         async with Matrix(lab, world, hosts) as run:
-            return plain(await run.round(pairs, rtt=rtt_ms))
+            return plain(await twice(run, pairs, rtt=rtt_ms))
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ class Trial:
     killed: bool = False  # L3 was dead, or died meanwhile
     rtt: int = 60
     why: str = ""
+    again: bool = False  # a second try: the first one did not become direct
 
     @property
     def direct(self) -> bool:
