@@ -44,9 +44,10 @@ class Channel:
         return self.at_a if sid == self.a else self.at_b
 
     def place(self, sid: bytes, addr: bytes) -> None:
-        if self.a == sid:
+        """Its end moved; never to where the other one is."""
+        if self.a == sid and addr != self.at_b:
             self.at_a = addr
-        elif self.b == sid:
+        elif self.b == sid and addr != self.at_a:
             self.at_b = addr
 
     def within(self, n: int, now: int):

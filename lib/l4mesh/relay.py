@@ -70,8 +70,7 @@ class Relay:
             self._tell(sid, addr, token, what, HERE, peer, _NONE, 0, 0)
             return
         if c is not None:
-            self._again(c, sid, addr, now)
-            status = HERE
+            status = self._again(c, sid, addr, now)
         else:
             status = self._may_open(sid, addr, peer, now)
         if status:
@@ -116,23 +115,26 @@ class Relay:
     def moved(self, sid: bytes, addr: bytes) -> None:
         """Only for an address that this member has proven."""
         place = self._places.get(sid)
+        if place is not None and place[0] == addr or not self._end_of_channel(addr):
+            return
         if place is not None:
-            if place[0] == addr:
-                return
             place[0] = addr
         if sid in self._load:
             for c in self._by.values():
                 c.place(sid, addr)
 
     def _again(self, c, sid, addr, now):
-        c.place(sid, addr)
         peer = c.other(sid)
         place = self._places.get(peer)
-        if place is not None:  # it may have moved since
-            c.place(peer, place[0])
+        to = c.at(peer) if place is None else place[0]  # it may have moved since
+        if to == addr or not self._end_of_channel(addr):
+            return OVER_RELAY
+        c.place(peer, to)
+        c.place(sid, addr)
         c.last = now
         if not self._f["rest_s"]:
             c.fill(now)
+        return HERE
 
     def _may_open(self, sid, addr, peer, now):
         place = self._places.get(peer)

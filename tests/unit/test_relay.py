@@ -308,3 +308,14 @@ def test_ticks_that_wrap():
     b.now = 36000
     b.r.poll(b.now)
     assert len(b.r) == 0
+
+
+def test_an_open_channel_moves_to_no_address_that_is_no_end():
+    b = Bed()
+    c = b.pair(1, 2)
+    for addr in (bytes(6), b"\0\x01\0\0\0\x07", OWN, at(2), parse_endpoint("192.168.1.255:4104")):
+        assert b.open(1, 2, addr)[0] == OVER_RELAY, addr
+        b.r.moved(sid(1), addr)
+        assert b.carry(c, addr) != addr and b.carry(c, at(2)) == at(1), addr
+    b.r.moved(sid(2), at(1))
+    assert b.carry(c, at(1)) == at(2)
