@@ -49,6 +49,7 @@ class Sweep:
         self._born = now
         self._t0 = None  # when it began to send
         self._end = None
+        self.sprays = False  # many packets are on their way
         self._i = 0  # ports tried, over all rounds
         self._to = bytearray(6)  # the IP address that two assistants saw, and the port in turn
         self._due = now
@@ -68,8 +69,6 @@ class Sweep:
             self._new = True
         elif pl.wait_ms:
             p.hold(_PROOF_MS, now)
-        elif pl.wait_ms:
-            p.hold(pl.wait_ms, now)
 
     def news(self, fresh):
         """Another PUNCH came: maybe with the newest port of the peer."""
@@ -88,7 +87,7 @@ class Sweep:
             return None
         ips = list(p.by.values())
         for ip in ips:
-            if ips.count(ip) > 1:
+            if ips.count(ip) > 1 and self._meet.can_be(ip + b"\x10\x08"):
                 self._to[:4] = ip
                 return self._book(now)
         return None
@@ -99,8 +98,13 @@ class Sweep:
         pl = self._plan
         minute = meet.node.minutes.advance(now)
         pause = 1 if pl.count * pl.rounds <= _FEW and pl.fresh <= SOCKETS else _AGAIN_MIN
+        if pause > 1:  # 500 a second are for all attempts together: a relay has to do meanwhile
+            if any(q.sweep is not None and q.sweep.sprays for q in meet.all):
+                return False
+            self.sprays = True
         meet.sprays = [s for s in meet.sprays if minute - s[1] < s[2]]
         if any(s[0] == self._p.peer for s in meet.sprays) or len(meet.sprays) >= 8:
+            self.sprays = False
             return False
         meet.sprays.append((self._p.peer, minute, pause))
         return True
@@ -114,6 +118,7 @@ class Sweep:
         if self._fresh is not None:
             self._fresh.close()
         self._end = self._born
+        self.sprays = False
 
     def close(self):
         self.settle(None, True)
@@ -138,6 +143,7 @@ class Sweep:
             left = self._work(now)
             self._due = ticks.add(now, left)
             if left == 0:
+                self.sprays = False
                 self._end = ticks.add(now, self._rtt + _AFTER_MS)
         return max(1, left)
 

@@ -214,3 +214,36 @@ def test_both_sides_behind_modelled_nats():
         r = net.meeting(a, b)
         assert r.ok and r.both < most, (pair, r.why, r.both)
         assert a.most <= 6 and b.most <= 6
+
+
+def test_no_crowd_and_no_way_of_our_own_is_sprayed():
+    for crowd in ("198.51.100.255:5000", "239.1.2.3:5000", "255.255.255.255:5000", "0.1.0.1:5000"):
+        b = Bed()
+        b.meet.set_nat(STRICT, b.now)
+        b.sent()
+        for i in (0, 1):
+            b.punch(b"attempt1", i, addr=crowd, nat=SPREAD)
+        b.run(3000, 5)
+        assert b.sent(wire.T_PROBE) == [], crowd
+
+
+def test_one_at_a_time_is_sprayed_and_the_other_later():
+    b = Bed()
+    b.meet.set_nat(STRICT, b.now)
+    b.sent()
+    for k in range(3):
+        for i in (0, 1):
+            b.punch(b"attempt%d" % k, i, addr="192.0.2.%d:5000" % (k + 1), nat=SPREAD,
+                    peer=b"peer-%d--" % k)  # fmt: skip
+    times = []
+    for _ in range(400):
+        b.run(10, 5)
+        times.append(sum(f[45] == 255 for f, to in b.sent(wire.T_PROBE)))
+    assert max(sum(times[i : i + 100]) for i in range(300)) <= 510 and sum(times) == 1024
+    b.run(6000, 5)
+    assert b.meet.all == []
+    for i in (0, 1):
+        b.punch(b"attempt9", i, addr="192.0.2.2:5000", nat=SPREAD, peer=b"peer-1--")
+    b.sent()
+    b.run(4000, 5)
+    assert sum(f[45] == 255 for f, to in b.sent(wire.T_PROBE)) == 1024
