@@ -23,6 +23,7 @@ _LOOK_MS = const(2000)
 _SOON_MS = const(300)
 _KEEP_MS = const(20000)
 _SPREAD_MS = const(5000)
+_LEAST_MS = const(5000)
 _SHUN_MS = const(60000)
 _AGAIN_MS = const(15000)
 # Ms from each REGISTER to the next, from the last to a pause.
@@ -142,7 +143,7 @@ class Standing:
             return True
         p.seen = bytes(buf[o + 5 : o + 11])
         keep = _KEEP_MS + self._meet.rng.getrandbits(20) % _SPREAD_MS
-        hold = u16(buf, o + 11) * 500
+        hold = max(_LEAST_MS, u16(buf, o + 11) * 500)
         p.due = ticks.add(now, hold if p.pinged or hold < keep else keep)
         return True
 

@@ -56,7 +56,9 @@ class Sock:
         except OSError:
             home.errors += 1  # nothing there, or what came back of a datagram we sent
             return
-        self.take(data, len(data), home.names.six(native), now, self)
+        addr = home.names.six(native)
+        if addr[0]:  # 0.x is no sender (udp.py)
+            self.take(data, len(data), addr, now, self)
 
     def close(self) -> None:
         if self.real is not None:

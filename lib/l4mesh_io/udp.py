@@ -88,7 +88,8 @@ class Udp:
                 self._unstick()
             return -1
         self.addr = self._addresses.six(native)
-        return len(self.data)
+        # 0.x stands for links, which count as proven (links.py): lwIP lets such a source in.
+        return len(self.data) if self.addr[0] else -1
 
     def _unstick(self):
         try:

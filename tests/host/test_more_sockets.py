@@ -53,6 +53,7 @@ def test_they_send_from_a_port_of_their_own_and_hear_there(make):
             assert at != b.near.local
             assert s.send(b"hello there", 5, b.far.local)
             assert await b.next() == (b"hello", at)
+            assert b.far.send(b"", 0, at)  # which is nothing
             assert b.far.send(b"back", 4, at)
             data, addr, sock, now = await b.next()
             assert (data, addr, sock) == (b"back", b.far.local, s) and 0 <= now < 1 << 30

@@ -107,6 +107,31 @@ def test_an_empty_datagram_is_no_frame():
     other.close()
 
 
+class Claims:
+    """A socket by which a datagram came whose source address somebody made up."""
+
+    def __init__(self, six):
+        self.native = Addresses().native(six)
+
+    def recvfrom(self, room):
+        return b"x" * 60, self.native
+
+
+def test_a_source_that_no_host_can_have_is_no_link():
+    link = make_link()
+    real = link.sock
+    try:
+        for six, n in (
+            (bytes((0, 1, 0, 1, 0, 1)), -1),
+            (bytes((0, 3, 0, 3, 0, 1)), -1),
+            (bytes((10, 77, 1, 5, 16, 8)), 60),
+        ):
+            link.sock = Claims(six)
+            assert link.recv() == n, six
+    finally:
+        real.close()
+
+
 def test_events_are_passed_on_in_order():
     node, link, r = bed()
     seen = []

@@ -1,7 +1,7 @@
 """Extra sockets, real ones on loopback, drained by the runner together with the node's own."""
 
 from l4mesh_io.sockets import Sockets
-from test_io_runner import HOST, bed, make_link
+from test_io_runner import HOST, Claims, bed, make_link
 
 
 def _open(sockets, take):
@@ -132,3 +132,17 @@ def test_an_empty_datagram_is_nothing():
     b.run_until(lambda: b.got)
     assert b.got == [(s, b"x", b.other.local)]
     b.close()
+
+
+def test_a_source_that_no_host_can_have_is_not_heard():
+    b = Bed()
+    s = _open(b.sockets, b.take)
+    real = s.real
+    try:
+        for six in (bytes((0, 1, 0, 1, 0, 1)), bytes((10, 77, 1, 5, 16, 8))):
+            s.real = Claims(six)
+            s.receive(5)
+        assert [g[2] for g in b.got] == [bytes((10, 77, 1, 5, 16, 8))]
+    finally:
+        s.real = real
+        b.close()

@@ -64,6 +64,18 @@ def test_every_twenty_seconds_or_so():
     assert b.meet.standing.list[0].rtt == 30
 
 
+def test_an_assistant_that_wants_it_all_the_time_does_not_get_it():
+    b = Bed(helpers=1, start=False)
+    b.begin()
+    times = []
+    for _ in range(1000):
+        b.run(10, 10)
+        for f, _ in registers(b):
+            times.append(b.now)
+            answer(b, b.helpers[0], f, hold=0)
+    assert 2 <= len(times) <= 3 and min(gaps(times)) >= 5000
+
+
 def test_a_silent_one_is_asked_five_times_and_rests():
     b = Bed(helpers=1, start=False)
     b.begin()
