@@ -56,7 +56,7 @@ def path(
     if doc["state"] == "none":
         tried = ", ".join("%s %s" % (_by(what), outcome) for what, outcome, _ in doc["tried"])
         raise Unavailable(
-            "%s cannot be reached: %s (tried: %s). Is it on, and its config `nat` not never?"
+            "%s cannot be reached: %s (tried: %s). Is it on, and its setting `nat` not never?"
             % (target.label, doc["why"], tried or "nothing")
         )
     session.out.document(doc, lambda out: _say(out, target.label, doc))

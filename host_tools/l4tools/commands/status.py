@@ -122,7 +122,9 @@ def neighbour_rows(said: list, names: dict) -> list[dict]:
     for one in said:
         if len(one) >= len(_FIELDS):
             fields = dict(zip(_FIELDS + _MORE, one, strict=False))
-            row = {"name": names.get(one[0]), **dict.fromkeys(_MORE), **fields}
+            row = {"name": names.get(one[0]), **dict.fromkeys(_FIELDS + _MORE), **fields}
+            if row["address"].startswith("0."):  # a link or a way: its number in that node
+                row["address"] = None
             if row["battery"] == 255 or not row["mode"]:  # mains, or it never said
                 row["battery"] = None
             row["rtt_ms"] = row["rtt_ms"] / 10 if row["rtt_ms"] else None

@@ -194,6 +194,11 @@ class Way:
                     "%s is %s. Switch it on with: l4 mesh power %s on"
                     % (b["name"], b["state"], b["name"])
                 )
+            if b["name"] == target.name and not b["wifi"]:
+                return Unavailable(
+                    "%s has no WiFi; only neighbours with Bluetooth can hear it. Ask one of them "
+                    "with --nearby, or: l4 mesh wifi %s on" % (b["name"], b["name"])
+                )
         if self.mesh and self.mesh["cuts"]:
             return Unavailable(
                 "%s does not answer; cut are: %s. Undo it with: l4 mesh heal"
