@@ -210,7 +210,8 @@ class Say:
         return None
 
     def _forget(self, now):
-        old = [k for k in self._kept if ticks.diff(now, self._kept[k]) > _KEPT_MS]
+        # After six days without a message the difference is below 0.
+        old = [k for k in self._kept if not 0 <= ticks.diff(now, self._kept[k]) <= _KEPT_MS]
         for k in old:
             del self._kept[k]
         return old

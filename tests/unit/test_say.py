@@ -216,6 +216,20 @@ def test_a_receiver_that_started_anew_is_asked_again():
     assert whats(p).count(0) == 2
 
 
+def test_a_long_silence_does_not_close_it():
+    """Ticks wrap: what was taken a week ago must not look like something to come."""
+    p = Pair()
+    say = p.says[1]
+    for k in range(24):
+        say._kept[b"%012d" % k] = p.now
+    for _ in range(7):
+        p.now = add(p.now, 86400000)
+        p.run(100)
+    assert p.says[0].send(p.nodes[1].short_id, b"hi", p.now)
+    p.run(3000)
+    assert [e[1] for e in p.told[1]] == [b"hi"]
+
+
 def test_malformed():
     p = Pair()
     a, b = p.nodes
