@@ -1,5 +1,5 @@
 # floor 4: tables
-# Neighbours heard by Bluetooth: one slab of fixed slots. RAM: 58 B a slot, 50 slots 2.9 kB.
+# Neighbours heard by Bluetooth: one slab of fixed slots. RAM: 58 B a slot, 50 slots 3.1 kB.
 """A slot (52 B, and 6 of address in a slab of its own, which is searched natively):
 
  0 short id 8 (zeros: no name yet) | 8 address type | 9 salt 2, ephemeral id 4 | 15 sequence 2
@@ -13,7 +13,7 @@ only to a neighbour with a name, and only that of the longest unheard one withou
 
 from . import ticks
 from .compat import const
-from .wire import put30, u30
+from .wire import put30, u16, u30
 
 SLOT = const(52)
 O_TYPE = const(8)
@@ -38,6 +38,7 @@ N_MET = const(4)  # it proved over GATT who and that it is there, under this ver
 
 SLOW = const(4)  # mode bits: listens half of the time,
 UPLINK = const(8)  # reaches an upstream
+_PAST = const(24)
 _GONE_MS = const(30000)  # three rounds of listening, rests included
 
 
@@ -46,6 +47,8 @@ class NearTable:
         self.slots = slots
         self.b = bytearray(slots * SLOT)
         self._addrs = bytearray(slots * 6)
+        self._past = bytearray(_PAST * 8)  # ident and sequence of who was taken out, a ring
+        self._next = 0
 
     def __len__(self):
         return sum(1 for i in range(self.slots) if self.b[i * SLOT + O_FLAGS])
@@ -71,18 +74,18 @@ class NearTable:
         return max(ticks.diff(now, u30(self.b, i * SLOT + o)), 0)
 
     def at_addr(self, addr: bytes) -> int:
-        return self._find(self._addrs, addr, 6, 0)
+        return self._find(self._addrs, addr, 6)
 
     def named(self, short_id: bytes) -> int:
         """The slot of the neighbour `short_id`; -1 when it is not heard, or has no name yet."""
-        i = self._find(self.b, short_id, SLOT, 0)
+        i = self._find(self.b, short_id, SLOT)
         return i if i >= 0 and self.flags(i) & N_NAMED else -1
 
-    def _find(self, slab, what, size, o):
-        at = slab.find(what, o)
+    def _find(self, slab, what, size):
+        at = slab.find(what)
         while at >= 0:
             i = at // size
-            if at == i * size + o and self.flags(i):
+            if at == i * size and (slab is self._past or self.flags(i)):
                 return i
             at = slab.find(what, at + 1)
         return -1
@@ -149,7 +152,20 @@ class NearTable:
         b[o + O_RSSI] = (3 * old + r + 2) >> 2 if old else r
         put30(b, o + O_HEARD, now)
 
+    def past(self, ident, seq: int) -> bool:
+        """Was it taken out, and is that no newer sequence of it? Then somebody plays a tape."""
+        at = self._find(self._past, ident, 8)
+        if at < 0:
+            return False
+        step = (seq - u16(self._past, 8 * at + 6)) & 0xFFFF
+        return step == 0 or step > 0x7FFF
+
     def drop(self, i: int) -> None:
         o = i * SLOT
+        at = self._find(self._past, self.part(i, O_IDENT, 6), 8)
+        if at < 0:
+            at = self._next
+            self._next = (at + 1) % _PAST
+        self._past[8 * at : 8 * at + 8] = self.b[o + O_IDENT : o + O_IDENT + 8]
         self.b[o : o + SLOT] = bytes(SLOT)
         self._addrs[6 * i : 6 * i + 6] = bytes(6)

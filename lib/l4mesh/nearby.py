@@ -124,15 +124,15 @@ class Nearby:
         """A good one from an address, or with an ident, that is new."""
         t = self.table
         ident = bytes(data[o + IDENT : o + IDENT + 6])
-        salt = ident[:2]
-        if codec.name(salt, self._node.short_id) == ident[2:]:
+        if codec.name(ident[:2], self._node.short_id) == ident[2:]:
             return ECHO
         sid = self.voice.who(codec, ident)
         i = t.at_addr(addr)
         j = -1 if sid is None else t.named(sid)
+        old = t.past(ident, u16(data, o + SEQ))
         for k in (i, j):
             # Another salt than that it lives under: it rotated, or somebody plays an old tape.
-            if k >= 0 and (t.had(k, salt) or t.age(k, O_STEP, now) < _TAKE_MS):
+            if old or k >= 0 and (t.had(k, ident[:2]) or t.age(k, O_STEP, now) < _TAKE_MS):
                 return REPLAY
         if i >= 0 and i != j:
             self._drop(i)

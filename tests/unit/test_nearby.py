@@ -133,6 +133,21 @@ def test_replays_are_no_sign_of_life():
     assert len(a.near.table) == 0
 
 
+def test_a_tape_of_who_has_gone_brings_nobody_back():
+    """Not either when its slot was given up: it would come and go as often as it is played."""
+    a, b = One(1), One(2)
+    a.knows(b)
+    b.to(a, 0)
+    data = b.say()
+    assert b.to(a, 1000, data) == 1
+    a.near.poll(60000)
+    assert len(a.near.table) == 0
+    a.told()
+    assert b.to(a, 61000, data) == -7 and a.told() == []
+    assert a.near.presence(b.node.short_id, 61000) is None
+    assert b.to(a, 62000) == 2  # itself, with a newer sequence
+
+
 def test_an_old_tape_does_not_displace_who_is_there():
     a, b = One(1), One(2)
     a.knows(b)
