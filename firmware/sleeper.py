@@ -122,7 +122,7 @@ class Sleeper:
         """Mail "#stay N" keeps it awake for N seconds: an owner wants to bring it up to date."""
         if e[0] == EV_MAIL and e[2] and e[2][:6] == b"#stay ":
             try:
-                self._stay = 1000 * min(int(e[2][6:]), _MOST_STAY_S)
+                self._stay = 1000 * max(0, min(int(e[2][6:]), _MOST_STAY_S))
                 self._began = None  # counts from the next poll
             except ValueError:
                 pass  # the application's own
@@ -240,7 +240,10 @@ class Sleeper:
         print("L4 sleeps %d s" % self._sleep_s)
         safe_mode.mark_good()
         recorder.flush()
-        s.wlan.disconnect()
-        s.wlan.active(False)
+        try:
+            s.wlan.disconnect()
+            s.wlan.active(False)
+        except OSError as e:
+            print("WiFi refuses (%r)" % e)  # deep sleep ends it, too
         nap.keep(self._rtc)  # nothing is sent from here on
         machine.deepsleep(1000 * self._sleep_s)

@@ -328,12 +328,26 @@ def test_mail_can_keep_it_awake():
         b.run()
         p = Person(5, PARENT)
         for text, low, high in ((b"#stay 30", 30, 33), (b"#stay 99999", 599, 603),
-                                (b"#stay x", 1, 4), (b"#stay -5", 1, 4)):  # fmt: skip
+                                (b"#stay x", 1, 4), (b"#stay -5", 1, 4),
+                                (b"#stay -99999", 1, 4)):  # fmt: skip
             b.boot()
             number = p.counter + 50
             body = mail(b.node.id, p.id, number, text)
             give(b.node, p, p.frame(wire.T_MAIL, b.node.id, body), b.now)
             assert low <= b.run(most=700000) < high, text
+
+
+def test_a_radio_that_refuses_to_be_switched_off_does_not_keep_it_awake():
+    with Bed() as b:
+
+        def refuses(*_):
+            raise OSError(0x3002)
+
+        b.boot(1)
+        b.s.wlan = Thing(disconnect=refuses, active=refuses)
+        assert b.run()
+        b.boot()
+        assert b.sleeper.nap is not None
 
 
 def test_garbage_in_rtc_memory():
