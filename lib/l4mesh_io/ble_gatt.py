@@ -21,6 +21,7 @@ import json
 import aioble
 from l4mesh import ticks
 from l4mesh.compat import const
+from l4mesh.counters import C_MEM_ERROR
 from l4mesh.meeting import CONNECT
 from l4mesh.wire import MODE_NAMES
 
@@ -31,6 +32,7 @@ _IDLE_MS = const(500)
 _BETWEEN_MS = const(5000)
 _ROUND_MS = const(1500)  # at least, of being heard
 _EAGER_MS = const(60000)  # after the start
+_EARLY = const(4)
 _TRIES = const(40)  # of a notification that finds no buffer
 _UNLIKELY = const(0x0E)  # ATT error: ask again
 
@@ -122,15 +124,28 @@ class Gatt:
         if face is not None:
             return face.m.value()
         if connection not in self._early:
+            if connection is None or len(self._early) >= _EARLY and not self._forget():
+                return None
             self._early[connection] = self._faces.fresh()
         return self._early[connection]
+
+    def _forget(self):
+        """Whoever went before its link was ours. False: all are still there."""
+        gone = [c for c in self._early if not c.is_connected()]
+        for c in gone:
+            del self._early[c]
+        return gone
 
     async def _mail(self):
         while True:
             connection, data = await self._box.written()
             face = self._links.get(connection)
             if face is not None:
-                self._faces.take(face, data, self._now())
+                try:
+                    self._faces.take(face, data, self._now())
+                except MemoryError:  # of this link; the others go on
+                    self._node.counters.inc(C_MEM_ERROR)
+                    face.over = "no room for its words"
 
     async def _answer(self, connection):
         """Somebody connected to us."""
@@ -145,10 +160,10 @@ class Gatt:
                 why = face.over or face.m.why or why
         finally:
             self._links.pop(connection, None)
-            self._early.pop(connection, None)
             if face is not None:
                 self._faces.left(face, why, self._now())
             await end(connection)
+            self._early.pop(connection, None)  # it may have read until then
             self._ble.links -= 1
 
     async def _talk(self, connection, face):
