@@ -18,6 +18,7 @@ PARTS = ("hurt", "lossy", "long") + (("idle",) if SOAK else ())
 def seen(tmp_path_factory):
     """All labs at once: they mostly wait."""
     need_lab()
+    tmp_path_factory.getbasetemp()  # made here, not by three threads at once
     run = lambda part: once(tmp_path_factory, "special", part, timeout_s=200)
     with ThreadPoolExecutor(len(PARTS)) as pool:
         found = list(pool.map(run, PARTS))
@@ -57,12 +58,13 @@ def test_on_one_lan_the_way_does_not_leave_it(hurt):
 
 
 def test_nothing_is_lost_when_a_relayed_way_becomes_direct(hurt):
-    said = hurt["upgrade"]
-    assert said["trial"]["by"] == "udp" and said["trial"]["direct_ms"] is not None, said["trial"]
-    assert said["pings"] == 150 and said["lost"] == 0
-    # It was in the midst of it: the first answers came by the relay, which takes 120 ms at
-    # least, the last ones did not.
-    assert min(said["rtt"][:2]) > 115 and min(said["rtt"][-40:]) < 115, said["rtt"]
+    for said in hurt["upgrade"]:
+        assert said["trial"]["by"] == "udp" and said["pings"] == 150 and said["lost"] == 0, said
+    became = [s for s in hurt["upgrade"] if s["trial"]["direct_ms"] is not None]
+    assert became, [s["trial"] for s in hurt["upgrade"]]
+    # The first answers came by the relay, which takes 120 ms at least, the last ones did not.
+    for said in became:
+        assert min(said["rtt"][:2]) > 115 and min(said["rtt"][-40:]) < 115, said["rtt"]
 
 
 def test_a_router_that_forgets_soon(hurt):
