@@ -1,6 +1,7 @@
 """TCP at a tier: framing, who is cut off, limits, slow readers, TLS."""
 
 import asyncio
+import contextlib
 import datetime
 import ipaddress
 import ssl
@@ -193,6 +194,30 @@ def test_what_cannot_be_used_is_told(tmp_path):
             await again.start("127.0.0.1", home.tcp.port)
         with pytest.raises(ToolError, match="certificate"):
             await again.start("127.0.0.1", 0, str(tmp_path / "none.pem"))
+        await home.tcp.stop()
+
+    run(main())
+
+
+def test_who_does_not_finish_the_handshake_counts_and_is_cut_off(tmp_path):
+    cert, key = certificate(tmp_path)
+
+    async def main():
+        home = Home()
+        home.tcp = TcpSide(home, from_ip=2, first_s=0.4)
+        await home.tcp.start("127.0.0.1", 0, cert, key)
+        silent = [await connected(home) for _ in range(6)]
+        await until(lambda: home.tcp.refused == 4, "the others are refused")
+        assert len(home.tcp) == 2
+        for r, w in silent:
+            with contextlib.suppress(ConnectionError):
+                assert await r.read() == b""
+            w.close()
+        await until(lambda: len(home.tcp) == 0, "they are cut off")
+        context = ssl.create_default_context(cafile=cert)
+        r, w = await connected(home, ssl=context)
+        w.write(framed(FRAME))
+        await until(lambda: home.got, "its frame")
         await home.tcp.stop()
 
     run(main())

@@ -4,6 +4,7 @@ Both ways: length 2, then a datagram of 20 to 1212 bytes, as it would be by UDP.
 an endpoint of its own, 0.3.x.x:n (lib/l4mesh/links.py), so all that a tier does works over it.
 Who brings no frame with a good tag within 10 s, or none for 90 s, is cut off; so is who sends a
 length that no datagram has. What a slow reader does not take is dropped, as a router would.
+A connection counts from when it is accepted, so that a handshake that never ends is one, too.
 """
 
 import asyncio
@@ -25,15 +26,16 @@ _FIRST_S = 10.0
 _IDLE_S = 90.0
 _LOOK_S = 1.0
 _BACKLOG = 1 << 16
+_WAITING = 100
 CONNECTIONS = 4096
 FROM_IP = 16
 
 
 class _Peer:
-    __slots__ = ("writer", "ip", "addr", "good", "began_s", "last_s")
+    __slots__ = ("transport", "ip", "addr", "good", "began_s", "last_s")
 
-    def __init__(self, writer, ip, addr, now_s):
-        self.writer, self.ip, self.addr = writer, ip, addr
+    def __init__(self, ip, addr, now_s):
+        self.transport, self.ip, self.addr = None, ip, addr  # None: TLS begins
         self.good = False
         self.began_s = self.last_s = now_s
 
@@ -47,7 +49,7 @@ class TcpSide:
         self._peers = {}  # addr -> _Peer
         self._ips = {}  # ip -> connections
         self._numbers = itertools.count(1)
-        self._server = self._watch = None
+        self._listener = None
         self._tasks = set()
         self.port = None
         self.refused = self.dropped = 0
@@ -55,26 +57,40 @@ class TcpSide:
     async def start(self, host: str, port: int, cert: str | None = None, key: str | None = None):
         """ToolError says what is wrong with the address or the certificate."""
         context = _context(cert, key) if cert else None
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            self._server = await asyncio.start_server(
-                self._serve, host, port, ssl=context, limit=4 * ROOM,
-                ssl_handshake_timeout=self._first_s if context else None,
-            )  # fmt: skip
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, port))
+            sock.listen(_WAITING)
         except OSError as e:
+            sock.close()
             raise ToolError(
                 "TCP %s:%d cannot be used (%s). Stop what listens there, or choose another port."
                 % (host, port, e.strerror or e)
             ) from None
-        self.port = self._server.sockets[0].getsockname()[1]
-        self._watch = asyncio.create_task(self._look())
+        sock.setblocking(False)
+        self._listener = sock
+        self.port = sock.getsockname()[1]
+        self._spawn(self._accept(context))
+        self._spawn(self._look())
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        tasks = [t for t in (self._watch, *self._tasks) if t is not None]
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._listener is not None:
+            self._listener.close()
+
+    def _spawn(self, work):
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task):
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("TCP: a connection failed", exc_info=task.exception())
 
     def __len__(self):
         return len(self._peers)
@@ -92,45 +108,58 @@ class TcpSide:
 
     def send(self, buf, n: int, addr: bytes) -> bool:
         peer = self._peers.get(addr)
-        if peer is None:
+        if peer is None or peer.transport is None:
             return False
-        transport = peer.writer.transport
+        transport = peer.transport
         if transport.is_closing() or transport.get_write_buffer_size() > _BACKLOG:
             self.dropped += 1
             return False
-        peer.writer.write(n.to_bytes(2, "big") + bytes(buf[:n]))
+        transport.write(n.to_bytes(2, "big") + bytes(buf[:n]))
         return True
 
     def has(self, addr: bytes) -> bool:
         return addr in self._peers
 
-    async def _serve(self, reader, writer):
-        name = writer.get_extra_info("peername")
-        ip = socket.inet_aton(name[0]) if name else bytes(4)
-        if len(self._peers) >= self._most or self._ips.get(ip, 0) >= self._from_ip:
-            self.refused += 1
-            writer.transport.abort()
-            return
-        number = next(self._numbers) % (1 << 32)
-        addr = bytes((0, TCP)) + number.to_bytes(4, "big")
-        peer = _Peer(writer, ip, addr, asyncio.get_running_loop().time())
-        self._peers[addr] = peer
-        self._ips[ip] = self._ips.get(ip, 0) + 1
-        task = asyncio.current_task()
-        self._tasks.add(task)
+    async def _accept(self, context):
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, name = await loop.sock_accept(self._listener)
+            except OSError as e:  # no files left, say: those who are here go on
+                log.warning("TCP: nobody can be let in (%s)", e.strerror or e)
+                await asyncio.sleep(_LOOK_S)
+                continue
+            ip = socket.inet_aton(name[0])
+            if len(self._peers) >= self._most or self._ips.get(ip, 0) >= self._from_ip:
+                self.refused += 1
+                sock.close()
+                continue
+            number = next(self._numbers) % (1 << 32)
+            peer = _Peer(ip, bytes((0, TCP)) + number.to_bytes(4, "big"), loop.time())
+            self._peers[peer.addr] = peer
+            self._ips[ip] = self._ips.get(ip, 0) + 1
+            self._spawn(self._serve(peer, sock, context))
+
+    async def _serve(self, peer, sock, context):
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(4 * ROOM, loop)
         with contextlib.suppress(OSError):
-            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            await self._read(reader, addr)
+            peer.transport, _ = await loop.connect_accepted_socket(
+                lambda: asyncio.StreamReaderProtocol(reader, loop=loop), sock, ssl=context,
+                ssl_handshake_timeout=self._first_s if context else None,
+            )  # fmt: skip
+            await self._read(reader, peer.addr)
         except (OSError, asyncio.IncompleteReadError):  # ssl.SSLError is an OSError
             pass
         finally:
-            self._tasks.discard(task)
-            del self._peers[addr]
-            self._ips[ip] -= 1
-            if not self._ips[ip]:
-                del self._ips[ip]
-            writer.transport.abort()
+            del self._peers[peer.addr]
+            self._ips[peer.ip] -= 1
+            if not self._ips[peer.ip]:
+                del self._ips[peer.ip]
+            if peer.transport is not None:
+                peer.transport.abort()
 
     async def _read(self, reader, addr):
         while True:
@@ -148,8 +177,8 @@ class TcpSide:
             now_s = asyncio.get_running_loop().time()
             for peer in list(self._peers.values()):
                 late = now_s - peer.began_s > self._first_s and not peer.good
-                if late or now_s - peer.last_s > _IDLE_S:
-                    peer.writer.transport.abort()
+                if peer.transport is not None and (late or now_s - peer.last_s > _IDLE_S):
+                    peer.transport.abort()
 
 
 def _context(cert, key):
