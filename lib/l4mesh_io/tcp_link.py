@@ -82,9 +82,9 @@ class TcpLink:
     def open(self, now: int) -> None:
         self.close()
         self._began = self._now = now
-        self.real = s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        s.setblocking(False)
         try:
+            self.real = s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            s.setblocking(False)
             s.connect(Addresses().native(self.where))
         except OSError as e:
             if e.args[0] not in (errno.EINPROGRESS, 119, 11):  # 119, 11: lwIP's words for it
@@ -114,7 +114,10 @@ class TcpLink:
         except OSError as e:
             self.why = "slow: %s" % e
         if self._tls is not None:
-            s = self._tls.wrap(s, format_endpoint(self.where).split(":")[0])
+            try:
+                s = self._tls.wrap(s, format_endpoint(self.where).split(":")[0])
+            except MemoryError:  # of this connection: three in a minute end the node (runner.py)
+                raise OSError(errno.ENOMEM)
         self.real = s
         self._s = s if hasattr(s, "readinto") else _Plain(s)
         self._wait = None

@@ -1,7 +1,9 @@
 """TcpLink against a listener in this process."""
 
+import errno
 import socket
 
+from l4mesh_io import tcp_link
 from l4mesh_io.address import Addresses
 from l4mesh_io.tcp_link import TcpLink
 
@@ -179,4 +181,45 @@ def test_its_socket_is_watched_by_who_watches():
     assert b.node.got == [(FRAME, b.link.addr)] and b.link.poll(b.now) == 1000
     b.link.close()
     assert w.all == []
+    b.close()
+
+
+class NoSocket:
+    """The module socket of a board that has all its sockets in use."""
+
+    AF_INET = socket.AF_INET
+    SOCK_STREAM = socket.SOCK_STREAM
+
+    @staticmethod
+    def socket(*args):
+        raise OSError(23)
+
+
+class NoRoom:
+    """TLS of a board that has no 30 kB in one piece."""
+
+    def wrap(self, sock, name):
+        raise MemoryError()
+
+
+def test_no_socket_is_left_and_later_there_is():
+    b = Bed()
+    tcp_link.socket = NoSocket
+    try:
+        b.link.open(b.now)
+    finally:
+        tcp_link.socket = socket
+    assert b.link.real is None and not b.link.up and "23" in b.link.why
+    assert b.link.poll(b.now) > 0
+    b.open()
+    assert b.link.up and b.link.why == ""
+    b.close()
+
+
+def test_no_room_for_tls_fails_the_link_only():
+    b = Bed()
+    b.link = TcpLink(b.node, 3, b.where, None, NoRoom())
+    b.link.open(b.now)
+    b.run(lambda: b.link.real is None)
+    assert not b.link.up and "TCP to 127.0.0.1" in b.link.why and str(errno.ENOMEM) in b.link.why
     b.close()
