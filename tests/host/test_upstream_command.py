@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from l4tools.hostnode import HostNode
 from l4tools.network import Network, path_of
+from l4tools.upstream import launch
 from l4tools.upstream.process import environment
 from tierbed import run, until
 
@@ -323,3 +325,15 @@ def test_a_broker_of_ones_own_is_written_into_the_settings(home):
     doc = json.loads((folder / "l3.json").read_text())
     want = {"host": "192.0.2.9", "port": 1883, "user": "u", "password": "geheim", "ca": ""}
     assert doc["broker"] == want and doc.get("mqtt_port") is None
+
+
+def test_it_says_where_nodes_without_udp_come_in():
+    said = []
+    out = SimpleNamespace(table=lambda rows: None, note=said.append)
+    config = {"tier": 3, "tcp_port": 4443, "data": "/x", "listen": "0.0.0.0"}
+    ready = {"udp": "0.0.0.0:4113", "mqtt": None, "nats": None, "id": "00"}
+    launch._show(out, [SimpleNamespace(name="L3", ready=ready, config=config)])
+    assert said[0].endswith('"tcp": [[3, "127.0.0.1:4443"]].'), said
+    del config["tcp_port"], said[:]
+    launch._show(out, [SimpleNamespace(name="L3", ready=ready, config=config)])
+    assert len(said) == 1 and "TCP" not in said[0]

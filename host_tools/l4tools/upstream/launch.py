@@ -201,6 +201,11 @@ def _show(out, tiers):
                 "Home Assistant logs in there as %s; its password is in %s."
                 % (HOME, Path(t.config["data"]) / "nats/home-assistant.txt")
             )
+    for t in tiers:
+        if t.config.get("tcp_port"):
+            host = _reachable(t.ready["udp"]).partition(":")[0]
+            at = json.dumps([[t.config["tier"], "%s:%d" % (host, t.config["tcp_port"])]])
+            out.note('Also by TCP. In the config of a board without UDP: "tcp": %s.' % at)
     out.note('It serves. In a board\'s config: "upstream": %s. Stop with Ctrl-C.' % known)
 
 
