@@ -72,7 +72,7 @@ class Faces:
             return None
         wary = self._wary is not None and ticks.diff(now, self._wary) < _WARY_MS
         m = Meeting(self._node, False, now, _SHORT_MS if wary else _LONG_MS, value)
-        return self._open(m, self._near.table.at_addr(addr), now)
+        return self._open(m, (1, addr), now)
 
     def go(self, now: int):
         """One link to another at a time."""
@@ -85,14 +85,14 @@ class Faces:
             i = near_ask.wanted(self._near, self._node, now)
         if i < 0 or any(f.near == i for f in self.list):
             return None
-        f = self._open(Meeting(self._node, True, now), i, now)
-        f.device = near_ask.device(self._near, i)
-        return f
+        return self._open(Meeting(self._node, True, now), near_ask.device(self._near, i), now)
 
-    def _open(self, m, i, now):
+    def _open(self, m, device, now):
         m.counter = self._counter
-        self.list.append(Face(m, i, now))
-        return self.list[-1]
+        f = Face(m, self._near.table.at_addr(device[1]), now)
+        f.device = device
+        self.list.append(f)
+        return f
 
     def _counter(self):
         """Of the newest frame before those that wait here: a new peer takes all later ones."""
@@ -151,6 +151,7 @@ class Faces:
             self._wary = now
         f.m.end(why)
         self.failed += 1
+        f.near = self._near.table.at_addr(f.device[1])
         if f.near >= 0 and f.m.asks:
             near_ask.failed(self._near, f.near, now)
 
@@ -189,6 +190,7 @@ class Faces:
         self.met += 1
         met(self._node, m, now)
         t = self._near.table
+        f.near = t.at_addr(f.device[1])  # another one may have that slot by now
         if f.near < 0 or t.flags(f.near) & N_NAMED and t.part(f.near, 0, 8) != sid:
             if f.near >= 0:  # it is not who the advertisement said
                 near_ask.failed(self._near, f.near, now)

@@ -295,3 +295,17 @@ def test_a_neighbour_with_a_new_record_is_met_again():
     assert air.run(20000, lambda: a.faces.met == 2 and len(a.node.checker) == 0)
     i = a.node.routes.peek(b.node.id)
     assert bytes(a.node.routes.slab[i * 136 : i * 136 + 136]) == bytes(b.node.own.record)
+
+
+def test_a_slot_that_another_one_has_meanwhile_gets_no_name():
+    air = Air()
+    a = air.sides[0] if air.sides[0].near.voice.ident() < air.sides[1].near.voice.ident() else None
+    a = a or air.sides[1]
+    f = a.faces.go(air.now)
+    t = a.near.table
+    i = f.near
+    t.drop(i)
+    t.put(i, b"\xc0other", 1, b"ident2", None)
+    t.sign(i, -50, air.now)
+    assert air.run(3000, lambda: a.faces.met)
+    assert t.at_addr(b"\xc0other") == i and not t.flags(i) & 6  # N_NAMED, N_MET
