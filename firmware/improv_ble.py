@@ -133,7 +133,11 @@ class Window:
             m = self.improv
             if m is not None:
                 self._client = connection
-                self._wrote(m, data, self._now())
+                try:
+                    self._wrote(m, data, self._now())
+                except MemoryError:
+                    gc.collect()
+                    m.bad()  # an error, which a client tells its user
 
     def _wrote(self, m, data, now):
         from l4mesh.improv_codec import BAD, DONE
@@ -194,7 +198,15 @@ async def _speak(w):
                 await c.disconnected(timeout_ms=_HOLD_MS)
         except asyncio.TimeoutError:  # noqa: UP041 - no builtin here
             if c is not None:
-                await c.disconnect()
+                await _part(c)
         except OSError as e:
             w.say("Improv by Bluetooth: the radio refuses (%r)" % e)
             await asyncio.sleep_ms(10 * _SAY_MS)
+
+
+async def _part(c):
+    """End its link. One that is out of reach takes longer than aioble waits."""
+    try:
+        await c.disconnect()
+    except asyncio.TimeoutError:  # noqa: UP041
+        return
