@@ -106,10 +106,13 @@ class Paths:
         p = Path(None, addr, None, now, sock)
         p.why = why
         p.tokens = []
-        if w.trial is not None:
-            self.drop(w, w.trial)
-            w.trial = None
+        old = w.trial
+        w.trial = None
+        if old in w.paths:
+            w.paths.remove(old)
         self._add(w, p)
+        if old is not None:
+            self.drop(w, old)
         if w.use is not None and self._guessed(w, addr, sock):
             # Of many sockets the peer may have chosen another: no data before a ping came back.
             w.trial = p
@@ -215,7 +218,8 @@ class Paths:
         """This path is not used any more."""
         if p in w.paths:
             w.paths.remove(p)
-        if p.sock is not None:
+        # A peer may come to one socket of ours from several ports, one after the other.
+        if p.sock is not None and p.sock not in [q.sock for q in w.paths]:
             p.sock.close()
         # END is for the pair: not while another channel of this relay is used.
         if p.channel is not None and p.relay.sid not in [q.relay.sid for q in w.paths if q.relay]:

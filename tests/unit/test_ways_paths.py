@@ -114,3 +114,29 @@ def test_a_closed_way_stays_closed_whatever_comes_late():
     for token in tokens + [w.token]:
         b.a.ways.paths.pong(b.b.short_id, token, b.now)
     assert w.state == 0 and w.use is None
+
+
+def at(b, k, s):
+    b.a.ways.paths.met(b.b.short_id, bytes((10, 77, 2, 99, 16, k)), s, 100, "direct")
+
+
+def test_the_peer_chose_another_port_of_its_own_for_the_same_socket():
+    for relayed in (False, True):
+        b = Bed()
+        if relayed:
+            b.open()
+        else:
+            b.a.ways.open(b.b.id, b.now)
+        s = Sock()
+        at(b, 8, s)
+        at(b, 9, s)
+        w = b.way()
+        assert not s.closed and w.trial.addr[5] == 9
+        b.a.ways.paths.pong(b.b.short_id, w.token, b.now)
+        assert w.use.addr[5] == 9 and w.use.sock is s
+        for p in list(w.paths):
+            if p is not w.use:
+                b.a.ways.paths.drop(w, p)
+        assert not s.closed and w.paths == [w.use]
+        b.a.ways.paths.drop(w, w.use)
+        assert s.closed
