@@ -45,7 +45,11 @@ def test_ends():
     c = made()
     assert c.other(b"a" * 8) == b"b" * 8 and c.other(b"b" * 8) == b"a" * 8
     assert c.at(b"a" * 8) == A and c.at(b"b" * 8) == B
-    c.place(b"b" * 8, A)
+    elsewhere = A[:3] + bytes((A[3] ^ 8,)) + A[4:]
+    c.place(b"b" * 8, elsewhere)
     c.place(b"c" * 8, B)
-    assert (c.at_a, c.at_b) == (A, A)
+    assert (c.at_a, c.at_b) == (A, elsewhere)
+    c.place(b"b" * 8, A)  # where its other end is
+    c.place(b"a" * 8, elsewhere)
+    assert (c.at_a, c.at_b) == (A, elsewhere)
     assert pair_of(b"b", b"a") == pair_of(b"a", b"b") == b"ab"
