@@ -41,11 +41,14 @@ class _Record(aioble.Characteristic):
     """Each link reads the value that was made for it."""
 
     def on_read(self, connection):
-        value = self.value_for(connection)
-        if value is None:
+        try:
+            value = self.value_for(connection)
+            if value is None:
+                return _UNLIKELY
+            self.write(value)
+            return 0
+        except (MemoryError, OSError):  # it would end the radio's handler: all of Bluetooth
             return _UNLIKELY
-        self.write(value)
-        return 0
 
 
 class Gatt:

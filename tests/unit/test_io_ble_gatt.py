@@ -144,3 +144,21 @@ def test_a_lack_of_memory_does_not_end_what_takes_the_writes():
 
         b.run(wait())
         assert took == [b"1", b"2"] and face.over and count(b.node, C_MEM_ERROR) == 1
+
+
+def test_a_read_never_raises_in_the_radios_handler():
+    """MicroPython removes a handler that an exception leaves: the end of all Bluetooth."""
+    with Bed() as b:
+        from l4mesh_io.ble_gatt import _Record
+
+        def no_room(*_):
+            raise MemoryError
+
+        record = _Record(None, None)
+        record.value_for = b.gatt._value
+        assert record.on_read(Link(None)) == 0 and len(record.writes[0]) == 152
+        b.node.entropy = no_room
+        assert record.on_read(Link(None)) == 14
+        record.value_for = lambda c: b"x"
+        record.write = no_room
+        assert record.on_read(Link(None)) == 14
