@@ -27,6 +27,7 @@ class Pool:
         self.list = []
         self.left = _MOST
         self.opened = 0
+        self.failed = 0  # times one after the other that none was to be had
         self._meet = meet
         self._p = p
         self._low = low
@@ -39,8 +40,10 @@ class Pool:
             s = meet.node.sockets.open(port, meet.take)
             if s is not None:
                 self.opened += 1
+                self.failed = 0
                 self.list.append([s, now, now])
                 return s
+        self.failed += 1
         return None
 
     def roll(self, now: int, some: bool, more: bool) -> int:

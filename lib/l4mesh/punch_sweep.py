@@ -28,6 +28,7 @@ _PROOF_MS = const(1500)  # so long for the second assistant
 _FRESH_MS = const(450)  # and so long for a sequence's newest port
 _AFTER_MS = const(1200)
 _SLOW_MS = const(4000)
+_NO_SOCKET = const(40)  # tries, 50 ms apart: others keep theirs
 _NEW = const(2)  # sockets of a side that counts, where the peer's window is 16
 # Rounds of few packets: ms from each to the next.
 _GAPS = (20, 30, 50, 100, 100, 200, 300, 400)
@@ -150,6 +151,8 @@ class Sweep:
     def _work(self, now):
         """One tick: -> ms until the next, 0 when all is sent."""
         pl = self._plan
+        if self.pool.failed > _NO_SOCKET:
+            return 0
         if pl.count == 0:
             return self._roll(now)
         if pl.count == 1:

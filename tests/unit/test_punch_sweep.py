@@ -247,3 +247,15 @@ def test_one_at_a_time_is_sprayed_and_the_other_later():
     b.sent()
     b.run(4000, 5)
     assert sum(f[45] == 255 for f, to in b.sent(wire.T_PROBE)) == 1024
+
+
+def test_where_all_sockets_stay_in_use_it_ends():
+    for mine, theirs in ((SPREAD, STRICT), (LOW, STRICT), (SEQ, STRICT), (BLOCK, BLOCK)):
+        b = Bed()
+        while b.n.sockets.open(0, None) is not None:
+            pass
+        b.meet.set_nat(mine, b.now)
+        for i in (0, 1):
+            b.punch(b"attempt1", i, nat=theirs)
+        b.run(15000, 10)
+        assert b.meet.all == [] and len(b.n.sockets.all) == 6, (mine, theirs)
