@@ -2,6 +2,7 @@
 
 from l4mesh.meet import Meet
 from l4tools.link import now_ms
+from l4tools.upstream.assists import Assists
 from tierbed import Bed, run, until
 
 
@@ -87,3 +88,21 @@ def test_pings_register_and_a_dead_tier_leaves_the_other(tmp_path):
 
     with Bed(tmp_path, tiers=(1, 3)) as bed:
         run(main())
+
+
+def test_what_is_due_sooner_does_not_wait_for_what_is_due_later():
+    class Tier:
+        tx = counters = None
+
+    async def main():
+        assists = Assists(Tier())
+        waits = [3000, 10, 60000]
+        assists.assist.poll = lambda now: waits.pop(0)
+        assists._set()
+        assists._set()
+        assert waits == [60000]
+        await until(lambda: not waits, "the second alarm", 2.0)
+        assert assists._alarm is None
+        assists.stop()
+
+    run(main())

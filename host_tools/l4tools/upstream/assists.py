@@ -53,7 +53,8 @@ class Assists:
                 return
             if addr[0]:
                 work(sid, buf, g.off, addr, now_ms())
-                self._set()
+                if g.kind != T_REGISTER:  # which makes nothing due
+                    self._set()
             elif g.kind == T_REGISTER:
                 self.assist.registered(sid, buf, g.off, NOT_HERE, addr)
 
@@ -61,11 +62,11 @@ class Assists:
 
     def _set(self):
         """Whatever has to be said again is due within a fraction of a second: an own alarm."""
-        if self._alarm is None:
-            wait_ms = self.assist.poll(now_ms())
-            if wait_ms < 60_000:
-                loop = asyncio.get_running_loop()
-                self._alarm = loop.call_later(max(wait_ms, 1) / 1000, self._rings)
+        self.stop()  # what is new may be due sooner
+        wait_ms = self.assist.poll(now_ms())
+        if wait_ms < 60_000:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(max(wait_ms, 1) / 1000, self._rings)
 
     def _rings(self):
         self._alarm = None
