@@ -114,7 +114,7 @@ class Scene:
         got = await talk
         ways = (await run.ask(a, do="path"))["path"]
         by = next((w.get("by", "") for w in ways if w["peer"] == node), "")
-        self.say("%d of %d questions were answered; now by %s" % (
+        self.say("%d of %d questions, ten a second, were answered; %s relays now" % (
             got["pings"] - got["lost"], got["pings"], by.upper() or "nobody"))  # fmt: skip
         self.report["killed"] = {"asked": got["pings"], "lost": got["lost"], "by": by}
 
