@@ -91,7 +91,7 @@ class Supervisor:
                 self.link.moved(ip, mask)
                 self.node.moved(now)
             console.say("WiFi is up, address %s" % self.wifi.ip())
-        if self.wifi.want_reset:
+        if self.wifi.want_reset and not (self.node and self.node.nearby):  # nobody by Bluetooth
             console.say("WiFi did not come back in 10 rounds; restarting")
             recorder.flush()
             safe_mode.planned_reset()

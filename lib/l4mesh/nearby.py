@@ -6,11 +6,10 @@
     near.heard(addr, kind, rssi, data, n, now)  any bytes; 2 new, 1 newer, 0 again, or a code < 0
     near.poll(now) -> ms                        a machine of node.late
     near.presence(short_id, now)                (path, ms ago), by any path; None: not here
+    len(near)                                   how many there are
 
-Whose record is wanted is known to near_ask.py.
-
-Events: (EV_NEARBY, 1, short id, endpoint, dBm) when a neighbour has a name, (EV_NEARBY, 0, short
-id, None, None) when it is gone. Neighbours without a name make none.
+Whose record is wanted is known to near_ask.py. Events: (EV_NEARBY, 1, short id, endpoint, dBm) when
+a neighbour has a name, (EV_NEARBY, 0, short id, None, None) when it is gone; none without a name.
 
 What is heard costs a board, in order: a look at the bytes; for a copy of the last one no more; the
 sequence; one AES block; and only within a limit the MAC, which any slot needs.
@@ -64,6 +63,9 @@ class Nearby:
         self._filled = 0
         self._at = 0
         self._swept = 0
+
+    def __len__(self):
+        return len(self.table)
 
     def heard(self, addr: bytes, kind: int, rssi: int, data, n: int, now: int) -> int:
         """An advertisement `data[:n]` from `addr` (6 bytes) of type `kind` (1 random)."""
@@ -234,9 +236,8 @@ class Nearby:
         return best
 
     def why(self):
-        n = len(self.table)
         named = sum(1 for i in range(self.table.slots) if self.table.flags(i) & N_NAMED)
-        return "%d nearby by Bluetooth, %d of them known by name." % (n, named)
+        return "%d nearby by Bluetooth, %d of them known by name." % (len(self.table), named)
 
     def document(self, now: int):
         """For info.py: who is heard, and what was thrown away."""

@@ -43,7 +43,9 @@ def test_a_known_one_is_told_with_name_and_endpoint():
     a, b = One(1), One(2)
     a.knows(b)
     data = b.say()
+    assert len(a.near) == 0 and not a.near
     assert b.to(a, 1000, data) == 2
+    assert len(a.near) == 1 and a.near
     assert b.to(a, 1200, data) == 0  # the same again
     assert b.to(a, 2000) == 1  # the next sequence
     assert a.told() == [(EV_NEARBY, 1, b.node.short_id, b.node.link.local, -60)]
