@@ -6,13 +6,12 @@
     near.heard(addr, kind, rssi, data, n, now)  any bytes; 2 new, 1 newer, 0 again, or a code < 0
     near.poll(now) -> ms                        a machine of node.late
     near.presence(short_id, now)                (path, ms ago), by any path; None: not here
-    len(near)                                   how many there are
+    len(near)                                   how many; near_ask.py knows whose record is wanted
 
-Whose record is wanted is known to near_ask.py. Events: (EV_NEARBY, 1, short id, endpoint, dBm) when
-a neighbour has a name, (EV_NEARBY, 0, short id, None, None) when it is gone; none without a name.
+Events: (EV_NEARBY, 1, short id, endpoint, dBm) when a neighbour has a name, (EV_NEARBY, 0, short
+id, None, None) when it is gone. Neighbours without a name make none.
 
-What is heard costs a board, in order: a look at the bytes; for a copy of the last one no more; the
-sequence; one AES block; and only within a limit the MAC, which any slot needs.
+It costs a look at the bytes, then the sequence, then an AES block; within a limit the MAC.
 """
 
 from . import ticks
