@@ -70,6 +70,8 @@ def _node(s):
     rng = XorShift((seed[0] << 16) | (seed[1] << 8) | seed[2])
     now = clock.now()
     s.node = node = Node(cfg, ident, s.link, rng, entropy, now, s.save)
+    if sleeper and sleeper.nap:
+        node.tx.counter = sleeper.nap.counter  # before anybody can send
     console.say("node %s epoch %d" % (id_text(node.id), ident.epoch))
     s.runner = Runner(node, s.link, clock.now, s.dog.feed)
     s.runner.on_event(s.event)

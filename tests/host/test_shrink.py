@@ -35,7 +35,7 @@ from l4tools.shrink_scope import Module
 ROOT = Path(__file__).resolve().parent.parent.parent
 TESTS = ROOT / "tests"
 # These look into sources, replace a module's own names, or bound the garbage of a run.
-NOT_HERE = """test_alloc test_app test_boot test_compat test_driver_small
+NOT_HERE = """test_alloc test_app test_beyond_first test_boot test_compat test_driver_small
     test_io_clock test_io_clockrun test_timekeeper""".split()
 UNITS = [p for p in sorted((TESTS / "unit").glob("test_*.py")) if p.stem not in NOT_HERE]
 
