@@ -25,8 +25,8 @@ from l4tools.image import OPT, Files, compile_mpy, project_files
 from l4tools.paths import build_dir
 from l4tools.shrunk import small
 
-ROMFS_START = 0x1D0000  # boards/partitions-romfs.csv
-ROMFS_SIZE = 0x30000
+ROMFS_START = 0x1C0000  # boards/partitions-romfs.csv
+ROMFS_SIZE = 0x40000
 # MicroPython starts these two by name, from files or frozen code: they stay source.
 _STARTED = ("boot.py", "main.py")
 

@@ -152,7 +152,7 @@ def test_a_romfs_build_has_its_image_beside_it(bench, tmp_path):
     assert "ESP32_GENERIC_C3:romfs:" in (out.parent / "told").read_text()
     image = out.with_name("romfs.img")
     assert image.read_bytes()[:3] == b"\xd2\xcd\x31"
-    assert "esptool --chip esp32c3 write-flash 0x1D0000 %s" % image in firmware.next_step(
+    assert "esptool --chip esp32c3 write-flash 0x1C0000 %s" % image in firmware.next_step(
         C3, "romfs", out
     )
     # A release archive has its submodules in it.

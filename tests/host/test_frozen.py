@@ -176,7 +176,7 @@ print(gc.mem_alloc() - a)
 def test_an_image_too_large_for_its_partition_is_refused():
     files = dict(project_files())
     files["big.bin"] = bytes(frozen.ROMFS_SIZE)
-    with pytest.raises(ToolError, match="its partition 196608. Leave modules out"):
+    with pytest.raises(ToolError, match="its partition 262144. Leave modules out"):
         frozen.build_romfs(None, files)
 
 
