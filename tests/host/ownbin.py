@@ -10,7 +10,7 @@ def firmware(spec, held="frozen", chip_id=None):
     """A .bin as MicroPython's makeimg.py makes it, with the headers and texts of a real one."""
     rows = [Row("nvs", DATA, 2, 0x9000, 0x6000), Row("phy_init", DATA, 1, 0xF000, 0x1000)]
     if held == "romfs":
-        rows.append(Row("factory", APP, 0, 0x10000, 0x1C0000))
+        rows.append(Row("factory", APP, 0, 0x10000, ROMFS_START - 0x10000))
         rows.append(Row("romfs", DATA, 0x8F, ROMFS_START, ROMFS_SIZE))
     else:
         rows.append(Row("factory", APP, 0, 0x10000, 0x1F0000))
