@@ -5,9 +5,12 @@ import contextlib
 import datetime
 import ipaddress
 import ssl
+import sys
+from pathlib import Path
 
 import pytest
 from l4tools.errors import ToolError
+from l4tools.paths import micropython_argv
 from l4tools.upstream.tcp_side import TcpSide
 from tierbed import run, until
 
@@ -181,6 +184,69 @@ def test_tls(tmp_path):
         w.write(framed(FRAME))
         await plain.read()
         assert len(home.got) == 1
+        await home.tcp.stop()
+
+    run(main())
+
+
+NODE_SIDE = """
+import sys, time
+sys.path[:0] = %r
+from l4mesh_io.mqtt_tls import Tls
+from l4mesh_io.tcp_link import TcpLink
+
+class Node:
+    got = 0
+    def receive(self, buf, n, addr, now):
+        assert bytes(buf[:n]) == FRAME and addr[:2] == b"\\0\\3"
+        self.got += 1
+
+FRAME = %r
+node = Node()
+link = TcpLink(node, 3, %r, None, Tls(%r))
+link.open(0)
+sent = False
+for now in range(0, 10000, 20):
+    link.poll(now)
+    if link.up and not sent:
+        sent = link.send(FRAME, len(FRAME)) and link.send(FRAME, len(FRAME))
+    if node.got == 2 or sent and not link.up or link.why:
+        break
+    time.sleep(0.02)
+print(node.got, link.why)
+link.close()
+"""
+
+
+@pytest.mark.parametrize("python", ["cpython", "micropython"])
+@pytest.mark.parametrize("whose", ["its", "another"])
+def test_a_nodes_own_link_over_tls(tmp_path, python, whose):
+    cert, key = certificate(tmp_path)
+    (tmp_path / "b").mkdir()
+    ca = cert if whose == "its" else certificate(tmp_path / "b")[0]
+    lib = str(Path(__file__).resolve().parents[2] / "lib")
+    argv = [sys.executable] if python == "cpython" else micropython_argv()
+
+    async def main():
+        home = Home()
+        home.tcp = TcpSide(home)
+        await home.tcp.start("127.0.0.1", 0, cert, key)
+        where = bytes((127, 0, 0, 1)) + home.tcp.port.to_bytes(2, "big")
+        script = tmp_path / "node_side.py"
+        script.write_text(NODE_SIDE % ([lib], FRAME, where, ca))
+        child = await asyncio.create_subprocess_exec(
+            *argv, str(script), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        if whose == "its":
+            await until(lambda: len(home.got) == 2, "its frames")
+            assert [d for d, _ in home.got] == [FRAME, FRAME]
+            for _ in range(2):
+                assert home.tcp.send(FRAME, 60, home.got[0][1])
+        said = (await asyncio.wait_for(child.communicate(), 30))[0].decode()
+        if whose == "its":
+            assert said.strip() == "2", said
+        else:
+            assert said.startswith("0 TCP to 127.0.0.1:") and home.got == [], said
         await home.tcp.stop()
 
     run(main())
