@@ -183,20 +183,29 @@ class BLE:
     def _deliver():
         """Call the handler with all that has come, unless it runs or a call is under way."""
         events = BLE._events
-        if events is None or BLE._calling or BLE._delivering:
-            return
-        BLE._delivering = True
+        while (
+            events is not None
+            and events is BLE._events
+            and events.queue
+            and not (BLE._calling or BLE._delivering)
+        ):
+            # Again afterwards: what came just before the flag went found it still up.
+            BLE._delivering = True
+            try:
+                BLE._drain(events)
+            finally:
+                BLE._delivering = False
+
+    @staticmethod
+    def _drain(events):
         reports = 0
-        try:
-            while events.queue and BLE._events is events:
-                event = events.queue.pop(0)
-                value = BLE._one._handle(event[0], event[2:])
-                reports += event[0] == 5
-                if event[1] or reports > 15 or not events.queue and reports:
-                    _send(events.sock, [reports, event[1], value])
-                    reports = 0
-        finally:
-            BLE._delivering = False
+        while events.queue and BLE._events is events:
+            event = events.queue.pop(0)
+            value = BLE._one._handle(event[0], event[2:])
+            reports += event[0] == 5
+            if event[1] or reports > 15 or not events.queue and reports:
+                _send(events.sock, [reports, event[1], value])
+                reports = 0
 
     def _handle(self, code, data):
         if BLE._handler is None:
